@@ -1,0 +1,53 @@
+"""Real servers for tests: a PostgreSQL and a Valkey per test process (so per xdist worker), a fresh database per test.
+
+Ask for `database` where one empty database is enough; ask for `postgres_server` to make roles or several databases.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from maestro_cli.demo.servers import EmbeddedPostgres, EmbeddedValkey
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """A PostgreSQL: `.admin_url` (a Secret; superuser), `.url_for(database, user, password)`, `.restart()`."""
+    with EmbeddedPostgres(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedValkey]:
+    """A Valkey: `.url` (application user), `.admin_url`, both Secrets; `.restart()`. Tests choose keys of their own."""
+    with EmbeddedValkey(tmp_path_factory.mktemp("valkey")) as server:
+        yield server
+
+
+@pytest.fixture
+def database(postgres_server: EmbeddedPostgres) -> Iterator[str]:
+    """URL (superuser) of an empty database of this test's own; dropped afterwards, open connections or not."""
+    import psycopg2
+
+    name = f"test_{secrets.token_hex(6)}"
+    connection = psycopg2.connect(postgres_server.admin_url.reveal())
+    connection.autocommit = True
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(f'CREATE DATABASE "{name}" TEMPLATE template0')
+            yield postgres_server.url_for(name).reveal()
+            cursor.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """An empty project folder."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    return folder
