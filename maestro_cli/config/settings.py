@@ -40,7 +40,9 @@ class Endpoint:
 
     path: str = key("Path under api.url.", example="/auth/login")
     method: str | None = key("HTTP method, where it is not the usual one.", default=None)
-    body: Mapping[str, Any] | None = key("Body; {username}, {password}, {refresh_token}, {nonce} are filled in.", default=None)
+    body: Mapping[str, Any] | None = key(
+        "Body; {username}, {password}, {refresh_token}, {nonce} are filled in.", default=None
+    )
     encoding: Literal["json", "form"] = key("How the body is sent.", default="json")
     headers: Mapping[str, str] | None = key("Extra request headers.", default=None)
 
@@ -49,9 +51,14 @@ class Endpoint:
 class Login(Endpoint):
     """How to log in and where the answer holds the tokens."""
 
-    token: str = key("Where the access token stands in the answer: `access_token`, `data.token`, or `cookie:NAME`.", default="access_token")
+    token: str = key(
+        "Where the access token stands in the answer: `access_token`, `data.token`, or `cookie:NAME`.",
+        default="access_token",
+    )
     refresh_token: str | None = key("Where the refresh token stands.", default=None)
-    failure: str | None = key("A text in the body that means refused, for an API that answers failed logins with 200.", default=None)
+    failure: str | None = key(
+        "A text in the body that means refused, for an API that answers failed logins with 200.", default=None
+    )
 
 
 @section
@@ -68,7 +75,9 @@ class Auth:
     refresh: Endpoint | None = key("How to exchange a refresh token.", default=None)
     logout: Endpoint | None = key("How to log out.", default=None)
     protected: str | None = key("A GET that needs a token.", default=None, example="/projects")
-    accounts: tuple[Account, ...] = key("Two accounts of different tenants: isolation is probed, not assumed.", default=())
+    accounts: tuple[Account, ...] = key(
+        "Two accounts of different tenants: isolation is probed, not assumed.", default=()
+    )
     access_minutes: float = key("Longest life of an access token, in minutes.", default=15, minimum=0)
     refresh_days: float = key("Longest life of a refresh token, in days.", default=7, minimum=0)
 
@@ -88,7 +97,9 @@ class Isolation:
     read: str = key("Path that reads it; {id} is filled in.", example="/projects/{id}")
     list: str | None = key("Path that lists the tenant's objects.", default=None)
     delete: str | None = key("Path that deletes it.", default=None)
-    update: Endpoint | None = key("How to change it (PATCH unless `method` says otherwise); {id} is filled in.", default=None)
+    update: Endpoint | None = key(
+        "How to change it (PATCH unless `method` says otherwise); {id} is filled in.", default=None
+    )
 
 
 @section
@@ -106,18 +117,24 @@ class RateLimit:
     requests: int = key("Requests allowed in a window.", minimum=1, maximum=10_000)
     window_seconds: float = key("Length of the window, in seconds.", default=60, minimum=0.001)
     path: str | None = key("Path to probe (default: health_path).", default=None)
-    scope: Literal["path", "client"] = key("Whether the limit counts each path by itself or all requests of a client.", default="path")
+    scope: Literal["path", "client"] = key(
+        "Whether the limit counts each path by itself or all requests of a client.", default="path"
+    )
 
 
 @section
 class Api:
     """The HTTP service."""
 
-    url: str | None = key("Base URL, with a path prefix where there is one.", default=None, example="https://localhost:8443")
+    url: str | None = key(
+        "Base URL, with a path prefix where there is one.", default=None, example="https://localhost:8443"
+    )
     ca_file: str | None = key("CA that signed its certificate; the system's where absent.", default=None)
     app: str | None = key("MODULE:APP that `maestro serve` launches.", default=None, example="service.main:app")
     health_path: str = key("GET that answers 200 when the service is well.", default="/health")
-    max_latency_ms: float = key("Slowest acceptable median answer of health_path, in milliseconds.", default=500, minimum=1)
+    max_latency_ms: float = key(
+        "Slowest acceptable median answer of health_path, in milliseconds.", default=500, minimum=1
+    )
     auth: Auth | None = key("How it authenticates.", default=None)
     isolation: Isolation | None = key("How tenants' objects are made and read.", default=None)
     cors: Cors | None = key("Cross-origin rules.", default=None)
@@ -137,8 +154,14 @@ class PasswordHashes:
 class Database:
     """PostgreSQL (or SQLite for an embedded default)."""
 
-    url: Secret | None = key("SQLAlchemy URL of the application's role; postgresql+asyncpg:// works.", default=None, example="${DATABASE_URL}")
-    admin_url: Secret | None = key("URL of the role that owns the tables, for migrations.", default=None, example="${ADMIN_DATABASE_URL}")
+    url: Secret | None = key(
+        "SQLAlchemy URL of the application's role; postgresql+asyncpg:// works.",
+        default=None,
+        example="${DATABASE_URL}",
+    )
+    admin_url: Secret | None = key(
+        "URL of the role that owns the tables, for migrations.", default=None, example="${ADMIN_DATABASE_URL}"
+    )
     alembic_ini: str | None = key("The application's own Alembic configuration.", default=None)
     password_hashes: PasswordHashes | None = key("Where password hashes are stored.", default=None)
     max_latency_ms: float = key("Slowest acceptable median round trip, in milliseconds.", default=100, minimum=0.1)
@@ -149,7 +172,9 @@ class Redis:
     """Redis or Valkey."""
 
     url: Secret | None = key("redis:// or rediss:// URL.", default=None, example="${REDIS_URL}")
-    blacklist_prefix: str | None = key("Prefix of the keys of revoked tokens.", default=None, example="token:blacklist:")
+    blacklist_prefix: str | None = key(
+        "Prefix of the keys of revoked tokens.", default=None, example="token:blacklist:"
+    )
     max_latency_ms: float = key("Slowest acceptable median round trip, in milliseconds.", default=100, minimum=0.1)
 
 
@@ -163,7 +188,9 @@ class Certs:
         default=("localhost", "127.0.0.1", "::1", "maestro-api", "api.maestro.local"),
     )
     min_days_left: int = key("Fewer days than this is a warning.", default=30, minimum=0)
-    key_type: Literal["rsa-4096", "rsa-3072", "rsa-2048", "ec-p256", "ec-p384", "ed25519"] = key("Type of new keys.", default="rsa-4096")
+    key_type: Literal["rsa-4096", "rsa-3072", "rsa-2048", "ec-p256", "ec-p384", "ed25519"] = key(
+        "Type of new keys.", default="rsa-4096"
+    )
     days: int = key("Life of new certificates, in days.", default=397, minimum=1, maximum=825)
 
 
@@ -188,18 +215,30 @@ class DefaultTenant:
 class TenantTable:
     """How one table becomes multi-tenant."""
 
-    indexes: tuple[tuple[str, ...], ...] = key("Indexes to have, each a list of columns.", default=())
-    on_delete: Literal["cascade", "restrict", "no action", "set null"] = key("What deleting a tenant does.", default="cascade")
-    assign: str | None = key("Whose row is it: an SQL expression over the row, or `column → table` (also `->`).", default=None)
-    unique: Literal["keep", "per_tenant"] = key("What becomes of unique constraints.", default="keep")
-    composite_keys: bool = key("Add composite foreign keys (tenant, parent).", default=False)
+    indexes: tuple[tuple[str, ...], ...] = key(
+        "Indexes to have, each a list of columns; the tenant column alone where nothing is written.", default=()
+    )
+    on_delete: Literal["cascade", "restrict", "no action"] | None = key(
+        "What deleting a tenant does to its rows; tenancy.on_delete where absent.", default=None
+    )
+    assign: str | None = key(
+        "Whose row is it: a constant, an SQL expression over the row, or `column → table` (also `->`).",
+        default=None,
+        example="project_id → projects",
+    )
+    unique: Literal["keep", "per_tenant"] | None = key(
+        "What becomes of unique constraints; tenancy.unique where absent.", default=None
+    )
+    composite_keys: bool | None = key(
+        "Add composite foreign keys (tenant, parent); tenancy.composite_keys where absent.", default=None
+    )
 
 
 @section
 class Rls:
     """Row-level security."""
 
-    role: str = key("The application's role.")
+    role: str = key("The application's role.", example="maestro_app")
     setting: str = key("The setting that holds the current tenant.", default="app.tenant_id")
 
 
@@ -212,8 +251,15 @@ class Tenancy:
     schema: str = key("PostgreSQL schema of the tables.", default="public")
     tenants_table: str = key("The table of tenants.", default="tenants")
     default_tenant: DefaultTenant = key("The tenant of existing rows.", factory=DefaultTenant)
-    on_delete: Literal["cascade", "restrict", "no action", "set null"] = key("What deleting a tenant does.", default="cascade")
-    tables: Mapping[str, TenantTable] = key("Table → how.", factory=dict)
+    on_delete: Literal["cascade", "restrict", "no action"] = key("What deleting a tenant does.", default="cascade")
+    unique: Literal["keep", "per_tenant"] = key("What becomes of unique constraints.", default="keep")
+    composite_keys: bool = key("Add composite foreign keys (tenant, parent).", default=False)
+    tables: Mapping[str, TenantTable] = key(
+        "Table → how; where empty, `maestro migrate plan` proposes them from the catalog.", factory=dict
+    )
+    shared: tuple[str, ...] = key(
+        "Tables that are no tenant's on purpose: neither proposed nor reported.", default=(), example="[users]"
+    )
     rls: Rls | None = key("Row-level security.", default=None)
 
 
@@ -261,14 +307,18 @@ class Project:
     """The project's own files."""
 
     settings: str | None = key(
-        "The application's settings loader, MODULE:CALLABLE; called in a process of its own.", default=None, example="service.settings:load"
+        "The application's settings loader, MODULE:CALLABLE; called in a process of its own.",
+        default=None,
+        example="service.settings:load",
     )
     critical_files: tuple[str, ...] = key("Files that must hold no TODO or FIXME; patterns allowed.", default=())
     readme: str | None = key("The operator's documentation.", default=None, example="README.md")
     readme_sections: tuple[str, ...] = key(
         "Words that its headings must hold.", default=("install", "configur", "run", "test")
     )
-    pipelines: tuple[str, ...] = key("CI pipeline files; patterns allowed.", default=(), example=".github/workflows/*.yml")
+    pipelines: tuple[str, ...] = key(
+        "CI pipeline files; patterns allowed.", default=(), example=".github/workflows/*.yml"
+    )
 
 
 @section
@@ -308,7 +358,9 @@ class Settings:
 
     version: Literal[1] = key("Version of this format.", default=1)
     service: Service = key("The service under judgement.", factory=Service)
-    env_file: str | None = key("File that ${NAME} is read from, behind the process environment.", default=None, example=".env")
+    env_file: str | None = key(
+        "File that ${NAME} is read from, behind the process environment.", default=None, example=".env"
+    )
     api: Api | None = key("The HTTP service.", default=None)
     database: Database | None = key("The database.", default=None)
     redis: Redis | None = key("Redis or Valkey.", default=None)
