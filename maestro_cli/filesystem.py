@@ -1,0 +1,399 @@
+"""Files that hold secrets: 0600 from their first byte, whole or absent, and changed together or not at all.
+
+Three promises, whatever happens in between (kill -9, a power cut, a full disk):
+
+- A file is never seen half written, and never with wider permissions than asked for, at any umask: it is
+  written under a temporary name in its own folder (`O_EXCL|O_NOFOLLOW`, mode 0600), synced, and renamed.
+- A path that is a symbolic link is refused, never followed.
+- Files that belong together (a key and its certificate) change together. A journal, synced before the first
+  rename, lets the next maestro finish what a killed one began. In a folder of its own (`exclusive=True`) even a
+  program that knows nothing of the journal never sees a mixture: see `maestro_cli.folder_exchange`.
+
+Inside `locked()` use the methods of `LockedFolder`: `write_private` and `replace_together` take the lock themselves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import secrets
+import stat
+import time
+from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+
+from maestro_cli import folder_exchange as exchange
+from maestro_cli.errors import MaestroError, OutOfReach, Refused
+
+PRIVATE = 0o600
+JOURNAL = ".maestro-journal"
+_NEW = ".maestro-new"
+_POLL_S = 0.05
+_BULK = 64
+"""From this many files on, one syncfs(2) is cheaper than an fsync(2) each and promises the same."""
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
+
+
+def write_private(path: Path, data: bytes, *, mode: int = PRIVATE) -> None:
+    """Write one file durably and atomically; readers see the old bytes or the new ones.
+
+    Args:
+        path: Where. Its folder must exist; a symbolic link at the path is refused.
+        data: The whole content.
+        mode: Its permission bits, whatever an existing file had.
+
+    Raises:
+        Refused: The path is a symbolic link or not a regular file.
+        OutOfReach: The folder cannot be written to, or the disk is full; nothing was changed.
+    """
+    with locked(path.parent) as folder:
+        folder.replace({path.name: data}, mode=mode)
+
+
+def replace_together(
+    directory: Path, files: Mapping[str, bytes | None], *, mode: int = PRIVATE, exclusive: bool = False
+) -> None:
+    """Change several files of one folder, all or none; see `LockedFolder.replace`."""
+    with locked(directory) as folder:
+        folder.replace(files, mode=mode, exclusive=exclusive)
+
+
+def backup_name(name: str, now: datetime) -> str:
+    """The name an old file is kept under: `key.pem` becomes `key.pem.20251005T101500Z.bak` (UTC)."""
+    return f"{name}.{now:%Y%m%dT%H%M%SZ}.bak"
+
+
+def make_private_directory(directory: Path) -> None:
+    """Create a folder at 0700 (and its parents as the umask says) unless it is there.
+
+    Raises:
+        OutOfReach: It cannot be created, or something else has its name.
+    """
+    with _explained(directory):
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            directory.mkdir(mode=0o700)
+        if not directory.is_dir():
+            raise OutOfReach(f"{directory} is not a folder.", hint="Name another folder, or move that file away.")
+
+
+def refuse_unsafe(path: Path) -> None:
+    """Raise Refused where `path` exists and is anything but a regular file (a symbolic link, a folder, a device)."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return
+    if stat.S_ISLNK(found.st_mode):
+        raise Refused(
+            f"{path} is a symbolic link to {path.readlink()}; maestro does not write through a link. Nothing was changed.",
+            hint=f"If the link is yours, remove it first: rm {path}",
+        )
+    if not stat.S_ISREG(found.st_mode):
+        raise Refused(
+            f"{path} is not a regular file; nothing was changed.", hint="Name another file, or move that one away."
+        )
+
+
+@contextlib.contextmanager
+def locked(directory: Path, *, wait_s: float = 30.0) -> Iterator[LockedFolder]:
+    """Hold a folder against every other maestro, after finishing what a killed one began there.
+
+    The lock is flock(2) on the folder itself: it leaves no file behind and ends with the process. It is not re-entrant.
+
+    Args:
+        directory: An existing folder.
+        wait_s: How long to wait for another maestro, in seconds.
+
+    Raises:
+        OutOfReach: The folder does not exist or another maestro is still at work there.
+    """
+    directory = Path(os.path.realpath(directory))
+    with _explained(directory):
+        handle = _lock_real(directory, time.monotonic() + wait_s)
+    try:
+        with _explained(directory):
+            roll_forward(directory)
+            _sweep(directory)
+        yield LockedFolder(directory)
+    finally:
+        os.close(handle)
+
+
+def recover(directory: Path) -> None:
+    """Finish what a killed maestro left half done in this folder; a reader calls it first.
+
+    Costs three lookups when all is well. A folder that may only be read is left as it is.
+    """
+    try:
+        if exchange.pending(directory) or (directory / JOURNAL).exists():
+            with locked(directory):
+                pass
+    except MaestroError:
+        return
+
+
+class LockedFolder:
+    """A folder that this process holds; made by `locked()`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def replace(
+        self,
+        files: Mapping[str, bytes | None],
+        *,
+        mode: int = PRIVATE,
+        keep_mode: Collection[str] = (),
+        exclusive: bool = False,
+    ) -> None:
+        """Change several files, all or none, durably.
+
+        Args:
+            files: Name → new content, or None to remove the file. Names are renamed into place in this order.
+            mode: Permission bits of the files.
+            keep_mode: Names that keep the bits they have where they exist: public files that their owner opened.
+            exclusive: The folder holds little besides these files, so that it may be exchanged as a whole: then no
+                program ever sees a mixture of old and new, not even after kill -9.
+
+        Raises:
+            Refused: A path is a symbolic link or not a regular file.
+            OutOfReach: Read-only folder, full disk, and the like. Nothing was changed.
+        """
+        if not files:
+            return
+        with _explained(self.path):
+            self._check(files)
+            staged = self._stage({name: data for name, data in files.items() if data is not None}, mode, keep_mode)
+            removed = [name for name, data in files.items() if data is None and os.path.lexists(self.path / name)]
+            if len(staged) + len(removed) == 1:
+                self._single(staged, removed)
+                return
+            self._together(staged, removed, exclusive=exclusive)
+
+    def _check(self, files: Mapping[str, bytes | None]) -> None:
+        # root gets past a folder's mode, but whoever took the write bit away meant it
+        if not self.path.stat().st_mode & stat.S_IWUSR:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        for name in files:
+            if os.sep in name or name in {"", ".", ".."}:
+                raise ValueError(f"not a plain file name: {name!r}")
+            refuse_unsafe(self.path / name)
+
+    def _stage(self, files: Mapping[str, bytes], mode: int, keep_mode: Collection[str]) -> dict[str, str]:
+        """Write every file under a temporary name and sync them all; gives final name → temporary name."""
+        staged: dict[str, str] = {}
+        handles: list[int] = []
+        bulk = len(files) >= _BULK
+        try:
+            for name, data in files.items():
+                staged[name] = f".{name[:200]}.{secrets.token_hex(4)}{_NEW}"
+                handle = _create(self.path / staged[name])
+                (handles.append if not bulk else _ignore)(handle)
+                try:
+                    _set_owner_and_mode(handle, self.path / name, mode, keep=name in keep_mode)
+                    _write_all(handle, data)
+                finally:
+                    if bulk:
+                        os.close(handle)
+            for handle in handles:  # after the last write: the first sync commits the metadata of all
+                os.fsync(handle)
+            if bulk:
+                exchange.sync_filesystem(self.path)
+        except BaseException:
+            self._discard(staged)
+            raise
+        finally:
+            for handle in handles:
+                os.close(handle)
+        return staged
+
+    def _single(self, staged: Mapping[str, str], removed: list[str]) -> None:
+        try:
+            for name, temporary in staged.items():
+                (self.path / temporary).replace(self.path / name)
+        except BaseException:
+            self._discard(staged)
+            raise
+        for name in removed:
+            (self.path / name).unlink()
+        sync_directory(self.path)
+
+    def _together(self, staged: Mapping[str, str], removed: list[str], *, exclusive: bool) -> None:
+        stand_in: exchange.StandIn | None = None
+        try:
+            if exclusive:
+                stand_in = exchange.prepare(self.path, staged, removed)
+            self._write_journal(staged, removed)
+        except BaseException:
+            self._discard(staged)
+            if stand_in is not None:
+                stand_in.discard()
+            raise
+        try:
+            _carry_out(self.path, stand_in)
+        except OSError as error:
+            raise OutOfReach(
+                f"Interrupted while changing the files of {self.path} ({os.strerror(error.errno or 0)}).",
+                hint="All new files are written; the next maestro command on this folder puts them in place.",
+            ) from error
+
+    def _write_journal(self, staged: Mapping[str, str], removed: list[str]) -> None:
+        temporary = self.path / f"{JOURNAL}{_NEW}"
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()
+        handle = _create(temporary)
+        try:
+            _write_all(handle, json.dumps({"rename": dict(staged), "remove": removed}).encode())
+            os.fsync(handle)
+        except BaseException:
+            temporary.unlink()
+            raise
+        finally:
+            os.close(handle)
+        temporary.replace(self.path / JOURNAL)
+        sync_directory(self.path)
+
+    def _discard(self, staged: Mapping[str, str]) -> None:
+        for temporary in staged.values():
+            with contextlib.suppress(OSError):
+                (self.path / temporary).unlink()
+
+
+def _carry_out(directory: Path, stand_in: exchange.StandIn | None) -> None:
+    # The journal is durable: from here on the change is certain, and whoever comes next would finish it.
+    if stand_in is None or not stand_in.show():
+        roll_forward(directory)
+    else:
+        roll_forward(stand_in.hidden)
+        stand_in.hide()
+    if stand_in is not None:
+        stand_in.discard()
+
+
+def roll_forward(directory: Path) -> None:
+    """Carry out a folder's journal, if it has one; as often as need be."""
+    journal = directory / JOURNAL
+    try:
+        plan = json.loads(journal.read_bytes())
+    except FileNotFoundError:
+        return
+    for name, temporary in plan["rename"].items():
+        with contextlib.suppress(FileNotFoundError):  # renamed before the interruption
+            (directory / temporary).replace(directory / name)
+    for name in plan["remove"]:
+        (directory / name).unlink(missing_ok=True)
+    sync_directory(directory)
+    journal.unlink()
+
+
+def sync_directory(directory: Path) -> None:
+    """Make a folder's entries durable; a file system that cannot sync folders is left to its own devices."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.EBADF, errno.ENOTSUP}:
+            raise
+    finally:
+        os.close(handle)
+
+
+def _sweep(directory: Path) -> None:
+    """Remove what a run that was killed before its journal left: no one will finish that."""
+    with os.scandir(directory) as entries:
+        stale = [entry.name for entry in entries if entry.name.startswith(".") and entry.name.endswith(_NEW)]
+    for name in stale:
+        with contextlib.suppress(OSError):
+            (directory / name).unlink()
+
+
+def _lock_real(directory: Path, deadline: float) -> int:
+    while True:
+        handle = _lock(directory, deadline)
+        if not exchange.is_open(directory, handle):  # exchanged or replaced while we waited
+            os.close(handle)
+            continue
+        if not exchange.pending(directory):
+            return handle
+        # What is visible may be the stand-in of a killed run: settle that, then lock what is visible then.
+        try:
+            exchange.settle(directory, roll_forward)
+        finally:
+            os.close(handle)
+
+
+def _lock(directory: Path, deadline: float) -> int:
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() < deadline:
+                time.sleep(_POLL_S)
+                continue
+            os.close(handle)
+            raise OutOfReach(
+                f"Another maestro is at work in {directory}; nothing was changed.",
+                hint="Run the command again when it has ended.",
+            ) from None
+        except OSError as error:
+            if error.errno not in {errno.EBADF, errno.ENOLCK, errno.ENOTSUP, errno.EINVAL}:
+                os.close(handle)
+                raise
+            # A network file system without flock on folders: go on unlocked rather than not at all.
+        return handle
+
+
+def _create(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE)
+
+
+def _write_all(handle: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(handle, view) :]
+
+
+def _set_owner_and_mode(handle: int, existing: Path, mode: int, *, keep: bool) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        old = existing.lstat()
+        if keep:
+            mode = stat.S_IMODE(old.st_mode)
+        if os.geteuid() == 0 and (old.st_uid, old.st_gid) != (
+            0,
+            0,
+        ):  # renewed by root's cron, still read by its service
+            os.fchown(handle, old.st_uid, old.st_gid)
+    if mode != PRIVATE:
+        os.fchmod(handle, mode)
+
+
+def _ignore(handle: int) -> None:
+    """Bulk files are closed at once: a process may only hold so many."""
+
+
+@contextlib.contextmanager
+def _explained(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        if error.errno in _FULL:
+            raise OutOfReach(
+                f"No room to write in {directory} ({reason}); nothing was changed.",
+                hint="Free some space and run the command again.",
+            ) from error
+        if error.errno in _FORBIDDEN:
+            raise OutOfReach(
+                f"{directory} cannot be written to ({reason}); nothing was changed.",
+                hint=f"Look at its owner and mode: ls -ld {directory}",
+            ) from error
+        if error.errno == errno.ENOENT:
+            raise OutOfReach(f"{directory} does not exist.", hint=f"Create it first: mkdir -p {directory}") from error
+        raise OutOfReach(f"Cannot write in {directory}: {reason}.", hint=f"Look at it: ls -la {directory}") from error
