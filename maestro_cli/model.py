@@ -51,7 +51,7 @@ class Component(StrEnum):
     DEPLOYMENT = "deployment"
 
     @property
-    def title(self) -> str:
+    def title(self) -> str:  # type: ignore[override] # a component is shown by its title, never title-cased
         """The name as a person reads it: "Multi-tenancy"."""
         return self.value.replace("_", "-").capitalize()
 

@@ -132,7 +132,7 @@ def _env_file(
 
 def _semantic_problems(settings: Settings, lines: Mapping[str, int]) -> list[Problem]:
     """What no single key can tell."""
-    problems = []
+    problems: list[Problem] = []
     gates = ("development", "staging", "production")
     problems.extend(
         Problem(

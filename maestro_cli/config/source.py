@@ -7,6 +7,7 @@ aliases into gigabytes. Here the parser's events become `Node`s, and each of tho
 from __future__ import annotations
 
 import stat
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -124,12 +125,13 @@ class _Composer:
         self.anchors: dict[str, Node] = {}
         self.sizes: dict[int, int] = {}
 
-    def compose(self, events: Any) -> tuple[Node | None, list[Problem]]:
+    def compose(self, events: Iterable[Any]) -> tuple[Node | None, list[Problem]]:
         import yaml
 
         root: Node | None = None
         stack: list[tuple[Node, list[Node], str | None]] = []
         documents = 0
+        event: Any  # the parser's marks are never absent, whatever their type says
         for event in events:
             if isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
@@ -211,13 +213,13 @@ def scalar_value(text: str, *, plain: bool) -> object:
 
     if not plain:
         return text
-    loader = yaml.SafeLoader("")
+    loader: Any = yaml.SafeLoader("")
     try:
         tag = loader.resolve(yaml.ScalarNode, text, (True, False))
         if tag == "tag:yaml.org,2002:str":
             return text
-        return loader.construct_object(yaml.ScalarNode(tag, text))  # type: ignore[no-untyped-call]
+        return loader.construct_object(yaml.ScalarNode(tag, text))
     except (ValueError, yaml.YAMLError):
         return text
     finally:
-        loader.dispose()  # type: ignore[no-untyped-call]
+        loader.dispose()

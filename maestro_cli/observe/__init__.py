@@ -1,0 +1,1 @@
+"""What checks observe with: the run's shared HTTP client, database, Redis and files."""

@@ -1,0 +1,269 @@
+"""The HTTP client of the probes: one configured origin, no redirects, bounded time and memory, a recognisable name."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode, urlsplit
+
+from maestro_cli._version import __version__
+from maestro_cli.errors import MaestroError
+from maestro_cli.observe.errors import Unreachable
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse, HTTPConnectionPool
+
+    from maestro_cli.observe.context import Context
+
+API = "the API"
+MAXIMUM_BODY = 1_000_000
+"""Bytes of an answer that are read; what comes after is left unread and the answer says it was truncated."""
+CONNECT_S = 3.0
+TOTAL_S = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer. Header names are lower-case; `all_headers` keeps repeated ones."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    elapsed_s: float
+    truncated: bool = False
+    all_headers: tuple[tuple[str, str], ...] = ()
+
+    def json(self) -> Any:
+        """The body as JSON, or None where it is none."""
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            return None
+
+    def header(self, name: str) -> str | None:
+        """A header's value, whatever the case of its name."""
+        return self.headers.get(name.lower())
+
+    def __str__(self) -> str:
+        return f"{self.status}"
+
+
+@dataclass
+class Http:
+    """Sends requests to the configured API and nowhere else.
+
+    Attributes:
+        base: api.url without a trailing slash.
+        requests: How many were sent in this run.
+    """
+
+    base: str
+    ca_file: str | None
+    nonce: str
+    source: str | None = None
+    requests: int = 0
+    _pools: dict[str | None, HTTPConnectionPool] = field(default_factory=dict, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @classmethod
+    def from_context(cls, ctx: Context) -> Http:
+        """The client for api.url."""
+        api = ctx.require(ctx.settings.api, "api")
+        url = ctx.require(api.url, "api.url")
+        ca_file = None if api.ca_file is None else str(ctx.path(api.ca_file))
+        return cls(url.rstrip("/"), ca_file, ctx.nonce, source=loopback_source(url, ctx.nonce))
+
+    @property
+    def user_agent(self) -> str:
+        """How the service's log can tell a probe from a person."""
+        return f"maestro/{__version__} (readiness probe {self.nonce})"
+
+    def get(self, path: str, *, headers: Mapping[str, str] | None = None, **options: Any) -> Answer:
+        """GET a path."""
+        return self.request("GET", path, headers=headers, **options)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        json_body: Any = None,
+        form: Mapping[str, str] | None = None,
+        timeout_s: float = TOTAL_S,
+        source: str | None = None,
+    ) -> Answer:
+        """Send one request.
+
+        Args:
+            method: HTTP method.
+            path: Path under the base, starting with a slash.
+            headers: Extra headers.
+            body: Raw body.
+            json_body: Body to send as JSON.
+            form: Body to send form-encoded.
+            timeout_s: For the whole answer, in seconds.
+            source: Local address to send from, where it is not the run's own.
+
+        Raises:
+            Unreachable: When no answer comes: refused, timed out, broken handshake, untrusted certificate.
+        """
+        sent = {"User-Agent": self.user_agent, "Accept": "application/json, */*;q=0.5"}
+        if json_body is not None:
+            body, sent["Content-Type"] = json.dumps(json_body).encode(), "application/json"
+        elif form is not None:
+            body, sent["Content-Type"] = urlencode(form).encode(), "application/x-www-form-urlencoded"
+        sent.update(headers or {})
+        with self._lock:
+            self.requests += 1
+        return self._send(method, path, sent, body, timeout_s, source or self.source)
+
+    def _send(
+        self, method: str, path: str, headers: dict[str, str], body: bytes | None, timeout_s: float, source: str | None
+    ) -> Answer:
+        from urllib3 import Timeout
+        from urllib3.exceptions import HTTPError
+
+        if not path.startswith("/"):
+            raise MaestroError(f"a probe's path must start with a slash, not {path[:20]!r}")
+        started = time.perf_counter()
+        deadline = started + timeout_s
+        try:
+            response = self._pool(source).urlopen(
+                method,
+                urlsplit(self.base).path + path,
+                body=body,
+                headers=headers,
+                redirect=False,
+                retries=False,
+                timeout=Timeout(connect=min(CONNECT_S, timeout_s), read=timeout_s),
+                preload_content=False,
+                decode_content=False,
+                assert_same_host=False,
+            )
+            content, truncated = _read(response, deadline)
+        except (HTTPError, OSError) as error:
+            raise Unreachable(API, f"{explain(error)} at {_authority(self.base)}") from None
+        pairs = tuple((name.lower(), value) for name, value in response.headers.items())
+        return Answer(response.status, dict(pairs), content, time.perf_counter() - started, truncated, pairs)
+
+    def _pool(self, source: str | None) -> HTTPConnectionPool:
+        with self._lock:
+            pool = self._pools.get(source)
+            if pool is None:
+                pool = self._pools[source] = self._make_pool(source)
+            return pool
+
+    def _make_pool(self, source: str | None) -> HTTPConnectionPool:
+        from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+
+        parts = urlsplit(self.base)
+        options: dict[str, Any] = {"maxsize": 8, "block": False}
+        if source is not None:
+            options["source_address"] = (source, 0)
+        if parts.scheme == "http":
+            return HTTPConnectionPool(parts.hostname or "", parts.port or 80, **options)
+        context = tls_context(self.ca_file)
+        return HTTPSConnectionPool(parts.hostname or "", parts.port or 443, ssl_context=context, **options)
+
+    def close(self) -> None:
+        """Close every connection."""
+        for pool in self._pools.values():
+            pool.close()
+
+
+def tls_context(ca_file: str | None) -> Any:
+    """A verifying TLS client context: the configured CA, or the system's.
+
+    Raises:
+        Unreachable: When the CA file cannot be read; nothing could be verified then.
+    """
+    import ssl
+
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise Unreachable(API, f"api.ca_file {ca_file} cannot be read: {error.strerror or error}") from None
+
+
+def _read(response: BaseHTTPResponse, deadline: float) -> tuple[bytes, bool]:
+    """At most MAXIMUM_BODY bytes, and not past the deadline even if the server drips."""
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        while size <= MAXIMUM_BODY:
+            if time.perf_counter() > deadline:
+                raise TimeoutError("the answer was not complete in time")
+            chunk = response.read1(65536)
+            if not chunk:
+                response.release_conn()
+                return b"".join(chunks), False
+            chunks.append(chunk)
+            size += len(chunk)
+    except BaseException:
+        response.close()
+        raise
+    response.close()
+    return b"".join(chunks)[:MAXIMUM_BODY], True
+
+
+def explain(error: BaseException) -> str:
+    """Why no answer came, in a few words and without addresses of objects."""
+    import ssl
+
+    from urllib3 import exceptions
+
+    seen: BaseException | None = error
+    chain = []
+    while seen is not None and len(chain) < 8:
+        chain.append(seen)
+        seen = (
+            seen.__cause__ or getattr(seen, "reason", None) or seen.__context__ if not isinstance(seen, str) else None
+        )
+        if not isinstance(seen, BaseException):
+            seen = None
+    for item in chain:
+        if isinstance(item, ssl.SSLCertVerificationError):
+            return f"its certificate is not trusted ({item.verify_message})"
+    for item in chain:
+        if isinstance(item, ssl.SSLError):
+            return f"the TLS handshake failed ({item.reason or 'broken'})"
+        if isinstance(item, socket.gaierror):
+            return "its name does not resolve"
+        if isinstance(item, ConnectionRefusedError):
+            return "connection refused"
+        if isinstance(item, TimeoutError | exceptions.TimeoutError):
+            return "no answer in time"
+        if isinstance(item, ConnectionError | exceptions.ProtocolError):
+            return "the connection broke"
+    return type(chain[-1]).__name__
+
+
+def _authority(url: str) -> str:
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def loopback_source(url: str, nonce: str) -> str | None:
+    """A 127.x.y.z address of the run's own to send from, where the API is on this machine.
+
+    Rate limits count by the client's address, and Linux owns all of 127/8: so neither a run a minute ago nor a developer's
+    browser has used up this run's window. None elsewhere: the window is then waited for.
+    """
+    host = urlsplit(url).hostname or ""
+    if sys.platform != "linux":
+        return None
+    try:
+        addresses = {item[4][0] for item in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+    except OSError:
+        return None
+    if not addresses or not all(str(address).startswith("127.") or address == "::1" for address in addresses):
+        return None
+    number = int(nonce, 16)
+    return f"127.{number % 200 + 20}.{number // 200 % 250 + 2}.{number // 50_000 % 250 + 2}"
