@@ -91,7 +91,7 @@ def refuse_unsafe(path: Path) -> None:
         return
     if stat.S_ISLNK(found.st_mode):
         raise Refused(
-            f"{path} is a symbolic link to {path.readlink()}; maestro does not write through a link. Nothing was changed.",
+            f"{path} is a symbolic link to {path.readlink()}; maestro never writes through one. Nothing was changed.",
             hint=f"If the link is yours, remove it first: rm {path}",
         )
     if not stat.S_ISREG(found.st_mode):
