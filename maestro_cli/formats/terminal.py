@@ -152,7 +152,7 @@ class _Writer:
             self._field("docs", one_line(check.docs))
 
     def _evidence(self, check: CheckResult) -> None:
-        shown = check.evidence if self._verbose else check.evidence[:EVIDENCE_SHOWN]
+        shown = check.evidence if self._verbose else wording.telling(check.evidence)[:EVIDENCE_SHOWN]
         for evidence in shown:
             self._observation(evidence)
         left = len(check.evidence) - len(shown)

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from maestro_cli.formats.escaping import one_line
-from maestro_cli.model import CheckResult, ComponentScore, Counts, GateOutcome, Priority, Report, Status, Verdict
+from maestro_cli.model import (
+    CheckResult,
+    ComponentScore,
+    Counts,
+    Evidence,
+    GateOutcome,
+    Priority,
+    Report,
+    Status,
+    Verdict,
+)
 
 PRIORITIES = tuple(Priority)
 """Critical first: the order in which findings are read."""
@@ -145,6 +155,21 @@ def waiver_text(check: CheckResult) -> str:
     if check.waiver is None:
         return ""
     return f"waived until {check.waiver.expires} by {check.waiver.owner}: {check.waiver.reason}"
+
+
+def is_link(text: str) -> bool:
+    """Whether it may be made a link: an absolute web address and nothing else."""
+    return (
+        text.isascii()
+        and text.isprintable()
+        and not set(text) & set(' "<>\\^`{|}')
+        and (text.startswith(("https://", "http://")))
+    )
+
+
+def telling(evidence: Sequence[Evidence]) -> Sequence[Evidence]:
+    """The observations that differ from what was expected; all of them where none does so visibly."""
+    return [item for item in evidence if item.expected and item.observed != item.expected] or evidence
 
 
 def by_priority(checks: Iterable[CheckResult]) -> list[tuple[Priority, list[CheckResult]]]:
