@@ -29,6 +29,7 @@ __all__ = [
     "Component",
     "Context",
     "ControlFailed",
+    "Documentation",
     "Evidence",
     "Finding",
     "Fix",

@@ -44,6 +44,7 @@ class Invocation:
     stderr: TextIO = field(default_factory=lambda: sys.stderr)
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     redact: Redactor = field(default_factory=Redactor)
+    sinks: list[tuple[str, str | None]] = field(default_factory=lambda: [("rich", None)])
 
     @property
     def config_path(self) -> Path:
@@ -74,6 +75,21 @@ class Invocation:
         for warning in loaded.warnings:
             self.say(f"note: {warning}")
         return loaded
+
+    @cached_property
+    def unresolved(self) -> Loaded:
+        """The configuration with unset variables and a missing env_file read as empty: for commands that make them."""
+        from maestro_cli.config import load, without_file
+
+        if not self.configured:
+            return without_file(Path.cwd(), environment=self.env)
+        return load(
+            self.config_path,
+            environ=self.environ,
+            environment=self.env,
+            on_secrets=self.redact.add,
+            require_variables=False,
+        )
 
     @property
     def settings(self) -> Settings:

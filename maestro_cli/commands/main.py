@@ -96,7 +96,7 @@ def run(argv: Sequence[str]) -> int:
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         # The reader of our output went away (`maestro … | head`); nothing is left to be said.
-        sys.stdout = None  # type: ignore[assignment] # keeps the interpreter from flushing into the closed pipe
+        sys.stdout = None  # keeps the interpreter from flushing into the closed pipe
         return ExitCode.NOT_MEASURED
     except Exception as error:  # noqa: BLE001 - the last line: no traceback reaches a user
         if isinstance(error, _ClickException):

@@ -350,6 +350,9 @@ class Run:
     deadlines: Mapping[str, float] = key("Check id → its own deadline, in seconds.", factory=dict)
     total_s: float = key("Deadline of the whole run, in seconds.", default=120, minimum=0.1)
     concurrency: int = key("Checks that run at once.", default=8, minimum=1, maximum=256)
+    probe_production: bool = key(
+        "Let probes that write run in an environment named production, as --probe-production does.", default=False
+    )
 
 
 @section

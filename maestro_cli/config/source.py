@@ -128,21 +128,21 @@ class _Composer:
     def compose(self, events: Iterable[Any]) -> tuple[Node | None, list[Problem]]:
         import yaml
 
+        event: Any  # the parser's marks are never absent, whatever their stubs say
         root: Node | None = None
         stack: list[tuple[Node, list[Node], str | None]] = []
         documents = 0
-        event: Any  # the parser's marks are never absent, whatever their type says
         for event in events:
-            if isinstance(event, yaml.DocumentStartEvent):
+            if type(event) is yaml.DocumentStartEvent:
                 documents += 1
                 if documents > 1:
                     line = event.start_mark.line + 1
                     raise UnreadableError(Problem(line, "", "holds a second document (---); write one"))
-            elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
+            elif type(event) in (yaml.MappingEndEvent, yaml.SequenceEndEvent):
                 node, children, anchor = stack.pop()
                 self._finish(node, children, anchor)
                 root = self._place(stack, node, root)
-            elif isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
+            elif type(event) in (yaml.MappingStartEvent, yaml.SequenceStartEvent):
                 if len(stack) >= MAXIMUM_DEPTH:
                     line = event.start_mark.line + 1
                     raise UnreadableError(Problem(line, "", f"is nested more than {MAXIMUM_DEPTH} deep"))
@@ -151,12 +151,12 @@ class _Composer:
                     "mapping" if isinstance(event, yaml.MappingStartEvent) else "sequence"
                 )
                 stack.append((Node(kind, event.start_mark.line + 1), [], event.anchor))
-            elif isinstance(event, yaml.ScalarEvent):
+            elif type(event) is yaml.ScalarEvent:
                 self._refuse_tag(event)
                 node = Node("scalar", event.start_mark.line + 1, event.value, plain=bool(event.implicit[0]))
                 self._remember(node, event.anchor, 1)
                 root = self._place(stack, node, root)
-            elif isinstance(event, yaml.AliasEvent):
+            elif type(event) is yaml.AliasEvent:
                 root = self._place(stack, self._alias(event), root)
         return root, self.problems
 

@@ -83,7 +83,7 @@ class Context:
         max_wait_s: Longest wait for a rate-limit window, in seconds.
         nonce: Random per run; names what the probes create.
         commit: The project's commit, where it is a git checkout.
-        previous: Status of every finished check so far (id → status); filled by the runner for late checks.
+        down: Dependency → why it is unreachable, as seen in this run.
     """
 
     loaded: Loaded
@@ -95,6 +95,7 @@ class Context:
     nonce: str = field(default_factory=lambda: secrets.token_hex(6))
     commit: str | None = None
     environ: Mapping[str, str] = field(default_factory=dict)
+    down: dict[str, str] = field(default_factory=dict)
     observations: Observations = field(default_factory=Observations, repr=False, compare=False)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -220,15 +220,12 @@ def explain(error: BaseException) -> str:
 
     from urllib3 import exceptions
 
-    seen: BaseException | None = error
-    chain = []
-    while seen is not None and len(chain) < 8:
+    chain: list[BaseException] = []
+    seen: Any = error
+    while isinstance(seen, BaseException) and len(chain) < 8:
         chain.append(seen)
-        seen = (
-            seen.__cause__ or getattr(seen, "reason", None) or seen.__context__ if not isinstance(seen, str) else None
-        )
-        if not isinstance(seen, BaseException):
-            seen = None
+        reason = getattr(seen, "reason", None)  # a text on ssl.SSLError, an exception on urllib3's
+        seen = seen.__cause__ or (reason if isinstance(reason, BaseException) else None) or seen.__context__
     for item in chain:
         if isinstance(item, ssl.SSLCertVerificationError):
             return f"its certificate is not trusted ({item.verify_message})"

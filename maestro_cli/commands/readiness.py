@@ -1,0 +1,40 @@
+"""`maestro readiness`: run everything, print the scored breakdown and the verdict of the gate."""
+
+from __future__ import annotations
+
+import typer
+
+from maestro_cli.commands.base import MaestroGroup, current
+from maestro_cli.commands.running import Selection, emit, leave, perform, readiness_exit_code
+from maestro_cli.commands.sinks import ReportingCommand
+from maestro_cli.errors import ExitCode
+
+app = typer.Typer(cls=MaestroGroup, add_completion=False)
+
+
+@app.command(cls=ReportingCommand)
+def readiness(
+    read_only: bool = typer.Option(False, "--read-only", help="Leave out probes that write or send a burst."),
+    probe_production: bool = typer.Option(
+        False, "--probe-production", help="Let probes that write run in an environment named production."
+    ),
+    no_plugins: bool = typer.Option(False, "--no-plugins", help="Run the built-in checks only."),
+    max_wait: float = typer.Option(60.0, "--max-wait", help="Longest wait for a rate-limit window, in seconds.", min=0),
+) -> None:
+    """Score the service over six components and judge it by its environment's gate.
+
+    Exit code 0: the gate is met. 1: it is not. 2: the configuration is wrong, nothing was run. 3: nothing could be
+    measured, so there is no verdict.
+
+    In a pipeline: `maestro readiness --json > readiness.json && deploy`
+    """
+    invocation = current()
+    loaded = invocation.require_config()
+    selection = Selection(
+        plugins=not no_plugins, read_only=read_only, probe_production=probe_production, max_wait_s=max_wait
+    )
+    outcome = perform(invocation, loaded, selection)
+    emit(invocation, outcome.report, invocation.sinks, interrupted=outcome.interrupted)
+    code = ExitCode.INTERRUPTED if outcome.interrupted else readiness_exit_code(outcome.report)
+    leave(code)
+    raise typer.Exit(code)

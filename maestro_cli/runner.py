@@ -1,0 +1,296 @@
+"""Checks + Context → Report: concurrently, with a deadline each and one for all, every check by itself.
+
+A check that raises, hangs, calls sys.exit or floods a stream costs only itself. Nothing here prints.
+"""
+
+from __future__ import annotations
+
+import heapq
+import queue
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from maestro_cli._version import __version__
+from maestro_cli.api import Check, Context, Finding, Status, Unreachable
+from maestro_cli.errors import MaestroError, NotConfigured
+from maestro_cli.model import CheckResult, Component, Evidence, Priority, Report, WaiverNote
+from maestro_cli.scoring import GateRule, score
+from maestro_cli.threads import DaemonThreads
+
+MAXIMUM_TEXT = 2_000
+"""Characters of a message or observation that are kept; a check that quotes a whole page is cut short."""
+GRACE_S = 0.4
+"""After an interruption, how long running probes may take to clean up."""
+
+
+class Interrupted(Exception):  # noqa: N818 - what happened, carrying what was seen until then
+    """The run was interrupted; `report` holds what was measured."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__("interrupted")
+        self.report = report
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One check has ended: how many of how many, and its result."""
+
+    done: int
+    total: int
+    result: CheckResult
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run needs to know beside its checks."""
+
+    gate: GateRule
+    weights: dict[Component, float]
+    deadline_s: float = 10.0
+    deadlines: dict[str, float] = field(default_factory=dict)
+    total_s: float = 120.0
+    concurrency: int = 8
+    waivers: dict[str, WaiverNote] = field(default_factory=dict)
+
+    def deadline_of(self, check: Check) -> float:
+        """Seconds that this check may take: its configured deadline, its own, or the usual one."""
+        return self.deadlines.get(check.id, check.deadline_s or self.deadline_s)
+
+
+def execute(check: Check, ctx: Context) -> CheckResult:
+    """Run one check and turn whatever happens into its result. Never raises; picklable for any executor."""
+    started = time.perf_counter()
+    try:
+        outcome: Finding | BaseException = check(ctx)
+    except BaseException as error:  # noqa: BLE001 - sys.exit and KeyboardInterrupt in a check are that check's affair
+        outcome = error
+    return _result(check, outcome, ctx, time.perf_counter() - started)
+
+
+def _result(check: Check, outcome: Finding | BaseException, ctx: Context, duration_s: float) -> CheckResult:
+    needs = None
+    if isinstance(outcome, Finding):
+        finding = outcome
+    elif isinstance(outcome, NotConfigured):
+        finding = Finding(Status.SKIP, outcome.message)
+    elif isinstance(outcome, Unreachable):
+        needs = outcome.dependency
+        ctx.down.setdefault(needs, outcome.reason)
+        finding = Finding(Status.ERROR, f"needs {needs}, which is unreachable")
+    elif isinstance(outcome, MaestroError):
+        finding = Finding(Status.ERROR, outcome.message)
+    elif isinstance(outcome, SystemExit):
+        finding = Finding(Status.ERROR, "the check called sys.exit instead of reporting a finding")
+    else:
+        finding = Finding(Status.ERROR, f"the check crashed: {type(outcome).__name__}: {outcome}")
+    return _checked(check, finding, ctx, duration_s, needs)
+
+
+def _checked(check: Check, finding: Finding, ctx: Context, duration_s: float, needs: str | None) -> CheckResult:
+    def clean(value: object) -> str:
+        text = ctx.redact(str(value))
+        return text if len(text) <= MAXIMUM_TEXT else text[: MAXIMUM_TEXT - 1] + "…"
+
+    remedy = finding.remedy
+    if remedy is not None:
+        remedy = replace(
+            remedy, text=clean(remedy.text), command=None if remedy.command is None else clean(remedy.command)
+        )
+    return CheckResult(
+        id=check.id,
+        title=check.title,
+        suite=check.suite,
+        component=check.component,
+        priority=check.priority,
+        status=finding.status,
+        message=clean(finding.message),
+        evidence=tuple(
+            Evidence(clean(item.name), clean(item.observed), clean(item.expected)) for item in finding.evidence
+        ),
+        remedy=remedy,
+        plugin=check.plugin,
+        duration_s=round(duration_s, 6),
+        docs=check.documentation.source,
+        why=check.documentation.why,
+        faults=check.faults,
+        needs=needs,
+    )
+
+
+def run(
+    checks: Sequence[Check],
+    ctx: Context,
+    plan: Plan,
+    *,
+    executor: Executor | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Report:
+    """Run every check and report.
+
+    Args:
+        checks: Unique by id.
+        ctx: What they observe with.
+        plan: Deadlines, gate, weights, waivers.
+        executor: Any `concurrent.futures.Executor`; daemon threads of our own by default.
+        on_progress: Told of each result as it comes, in the caller's thread.
+
+    Raises:
+        Interrupted: On KeyboardInterrupt, with the report of what was measured until then.
+    """
+    return _Run(checks, ctx, plan, executor or DaemonThreads(), on_progress).report()
+
+
+@dataclass
+class _Running:
+    check: Check
+    started: float
+
+
+class _Run:
+    def __init__(
+        self,
+        checks: Sequence[Check],
+        ctx: Context,
+        plan: Plan,
+        executor: Executor,
+        on_progress: Callable[[Progress], None] | None,
+    ) -> None:
+        self.ctx, self.plan, self.executor, self.on_progress = ctx, plan, executor, on_progress
+        self.checks = checks
+        # Bursts come last and one at a time: they use up windows that the others need quiet.
+        self.waiting = deque(check for check in checks if not check.bursts)
+        self.bursts = deque(check for check in checks if check.bursts)
+        self.running: dict[Future[CheckResult], _Running] = {}
+        self.deadlines: list[tuple[float, int, Future[CheckResult]]] = []
+        self.finished: queue.SimpleQueue[Future[CheckResult]] = queue.SimpleQueue()
+        self.results: dict[str, CheckResult] = {}
+        self.started_at = datetime.now(UTC)
+        self.started = time.perf_counter()
+        self.sequence = 0
+
+    def report(self) -> Report:
+        interrupted = False
+        try:
+            self._loop()
+        except KeyboardInterrupt:
+            interrupted = True
+            self._abandon("interrupted before it could be measured", grace_s=GRACE_S)
+        report = self._report(interrupted=interrupted)
+        if interrupted:
+            raise Interrupted(report)
+        return report
+
+    def _loop(self) -> None:
+        end = self.started + self.plan.total_s
+        self._submit()
+        while self.running:
+            now = time.perf_counter()
+            if now >= end:
+                self._abandon(f"the run's deadline of {self.plan.total_s:g} s passed before it could be measured")
+                return
+            next_deadline = self.deadlines[0][0] if self.deadlines else end
+            try:
+                future = self.finished.get(timeout=max(0.0, min(next_deadline, end) - now))
+            except queue.Empty:
+                self._expire()
+            else:
+                self._collect(future)
+            self._submit()
+
+    def _submit(self) -> None:
+        while len(self.running) < self.plan.concurrency and self.waiting:
+            self._start(self.waiting.popleft())
+        if not self.running and self.bursts:
+            self._start(self.bursts.popleft())
+
+    def _start(self, check: Check) -> None:
+        future = self.executor.submit(execute, check, self.ctx)
+        now = time.perf_counter()
+        self.running[future] = _Running(check, now)
+        self.sequence += 1
+        heapq.heappush(self.deadlines, (now + self.plan.deadline_of(check), self.sequence, future))
+        future.add_done_callback(self.finished.put)
+
+    def _collect(self, future: Future[CheckResult]) -> None:
+        running = self.running.pop(future, None)
+        if running is None:  # answered after its deadline; it was given up
+            return
+        error = future.exception()
+        result = future.result() if error is None else _result(running.check, error, self.ctx, 0.0)
+        self._record(result)
+
+    def _expire(self) -> None:
+        now = time.perf_counter()
+        while self.deadlines and self.deadlines[0][0] <= now:
+            _, _, future = heapq.heappop(self.deadlines)
+            running = self.running.pop(future, None)
+            if running is not None:
+                future.cancel()
+                self._give_up(running, f"timed out after {self.plan.deadline_of(running.check):g} s")
+
+    def _abandon(self, reason: str, *, grace_s: float = 0.0) -> None:
+        end = time.perf_counter() + grace_s
+        self.waiting.extend(self.bursts)
+        while self.running and (left := end - time.perf_counter()) > 0:
+            try:
+                self._collect(self.finished.get(timeout=left))
+            except queue.Empty:
+                break
+        now = time.perf_counter()
+        for future, running in list(self.running.items()):
+            future.cancel()
+            self._give_up(running, reason)
+        self.running.clear()
+        while self.waiting:
+            self._give_up(_Running(self.waiting.popleft(), now), reason)
+
+    def _give_up(self, running: _Running, reason: str) -> None:
+        finding = Finding(Status.ERROR, reason)
+        self._record(_checked(running.check, finding, self.ctx, time.perf_counter() - running.started, None))
+
+    def _record(self, result: CheckResult) -> None:
+        waiver = self.plan.waivers.get(result.id)
+        if waiver is not None and result.status is Status.FAIL:
+            result = replace(result, waiver=waiver)
+        self.results[result.id] = result
+        if self.on_progress is not None:
+            self.on_progress(Progress(len(self.results), len(self.checks), result))
+
+    def _report(self, *, interrupted: bool) -> Report:
+        ordered = tuple(sorted(self.results.values(), key=lambda row: (list(Priority).index(row.priority), row.id)))
+        outcome = score(ordered, self.plan.weights, self.plan.gate)
+        settings = self.ctx.settings
+        return Report(
+            service=self.ctx.redact(settings.service.name),
+            environment=settings.service.environment,
+            commit=self.ctx.commit,
+            started_at=self.started_at,
+            duration_s=round(time.perf_counter() - self.started, 6),
+            score=outcome.score,
+            coverage=outcome.coverage,
+            verdict=outcome.verdict,
+            gate=outcome.gate,
+            components=outcome.components,
+            checks=ordered,
+            counts=outcome.counts,
+            maestro_version=__version__,
+            interrupted=interrupted,
+            notes=self._notes(ordered),
+        )
+
+    def _notes(self, results: Sequence[CheckResult]) -> tuple[str, ...]:
+        """A dependency that is down, said once with its reason."""
+        notes = []
+        for dependency in dict.fromkeys(result.needs for result in results if result.needs):
+            behind = sum(result.needs == dependency for result in results)
+            reason = self.ctx.down.get(dependency, "unreachable")
+            subject = dependency[0].upper() + dependency[1:]
+            plural = "check" if behind == 1 else "checks"
+            notes.append(
+                self.ctx.redact(f"{subject} is unreachable: {reason}; {behind} {plural} could not be measured")
+            )
+        return tuple(notes)
