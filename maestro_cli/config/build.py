@@ -18,6 +18,10 @@ _INVALID: Any = object()
 """A value that could not be built; its problem is already noted."""
 
 
+EMPTY = ("", "~", "null", "Null", "NULL")
+"""How YAML writes nothing."""
+
+
 @cache
 def hints(cls: type) -> dict[str, Any]:
     """The resolved types of a section's keys."""
@@ -50,7 +54,7 @@ class Builder:
     def build(self, node: Node, expected: Any, path: str, meta: Mapping[str, Any] = types.MappingProxyType({})) -> Any:
         """The value of `expected` type that the node stands for, or a marker after noting what is wrong."""
         expected, optional = _unwrap_optional(expected)
-        if node.kind == "scalar" and node.plain and node.text in ("", "~", "null", "Null", "NULL"):
+        if node.kind == "scalar" and node.plain and node.text in EMPTY:
             return self._empty(node, expected, path, optional=optional)
         if dataclasses.is_dataclass(expected):
             return self.section(node, expected, path)  # type: ignore[arg-type] # a dataclass type, not an instance
@@ -132,7 +136,8 @@ class Builder:
             return self._sequence(node, Any, path)
         if node.kind == "mapping":
             return self._mapping(node, Any, path)
-        text = self._text(node, path, secret=is_secret_name(path.rsplit(".", 1)[-1]))
+        placeholder = node.text.startswith("{") and node.text.endswith("}")
+        text = self._text(node, path, secret=not placeholder and is_secret_name(path.rsplit(".", 1)[-1]))
         return text if text is _INVALID else scalar_value(text, plain=node.plain)
 
     def _text(self, node: Node, path: str, *, secret: bool) -> Any:
@@ -155,7 +160,8 @@ class Builder:
         text = self._text(node, path, secret=expected is Secret)
         if text is _INVALID:
             return _INVALID
-        value = scalar_value(text, plain=node.plain)
+        # Inside { } YAML wants "${NAME}" in quotes; what it stands for may be a number all the same.
+        value = scalar_value(text, plain=node.plain or "${" in node.text)
         if expected is Secret or expected is str:
             return self._string(node, text, value, expected, path)
         if get_origin(expected) is Literal:
@@ -167,7 +173,7 @@ class Builder:
         return self._number(node, value, expected, path, meta)
 
     def _string(self, node: Node, text: str, value: object, expected: Any, path: str) -> Any:
-        if not isinstance(value, str) and path not in self.references:
+        if not isinstance(value, str) and node.plain and "${" not in node.text:
             # A secret's value stays unsaid even where it is the mistake.
             shown = "" if expected is Secret else f': write "{text}"'
             return self.wrong(node.line, path, f"YAML reads this as {_named(value)}; put it in quotes{shown}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from maestro_cli.config.build import Builder, is_invalid
+from maestro_cli.config.build import EMPTY, Builder, is_invalid
 from maestro_cli.config.interpolation import Variables, is_secret_name
 from maestro_cli.config.settings import Settings
 from maestro_cli.config.source import Node, Problem, UnreadableError, parse, read_text
@@ -76,7 +76,7 @@ def load(
         raise _configuration_error(path, list(error.problems)) from None
     problems.extend(found)
     node = root_node if root_node is not None else Node("mapping", 1)
-    if node.kind == "scalar" and node.plain and node.text == "":
+    if node.kind == "scalar" and node.plain and node.text in EMPTY:
         node = Node("mapping", 1)
     env_file, file_values = _env_file(node, path, environ, problems, required=require_variables)
     builder = Builder(Variables(environ, file_values, env_file, required=require_variables))

@@ -113,8 +113,15 @@ def _explain(error: Any, text: str, line: int) -> str:
     if "\t" in indent or "'\\t'" in str(error.problem):
         return "a tab stands where YAML wants spaces; indent with spaces"
     problem = str(error.problem or "is not YAML")
+    if "${" in shown and "{" in shown.replace("${", "", 1):
+        return 'not valid YAML: inside { } write references in quotes, "${NAME}"'
     # The parser's own words hold no values of the file, only what kind of token it met.
     return f"not valid YAML: {problem}" + (f" ({error.context})" if error.context else "")
+
+
+def _line(event: Any) -> int:
+    line: int = event.start_mark.line
+    return line + 1
 
 
 class _Composer:
@@ -136,7 +143,7 @@ class _Composer:
             if type(event) is yaml.DocumentStartEvent:
                 documents += 1
                 if documents > 1:
-                    line = event.start_mark.line + 1
+                    line = _line(event)
                     raise UnreadableError(Problem(line, "", "holds a second document (---); write one"))
             elif type(event) in (yaml.MappingEndEvent, yaml.SequenceEndEvent):
                 node, children, anchor = stack.pop()
@@ -144,16 +151,16 @@ class _Composer:
                 root = self._place(stack, node, root)
             elif type(event) in (yaml.MappingStartEvent, yaml.SequenceStartEvent):
                 if len(stack) >= MAXIMUM_DEPTH:
-                    line = event.start_mark.line + 1
+                    line = _line(event)
                     raise UnreadableError(Problem(line, "", f"is nested more than {MAXIMUM_DEPTH} deep"))
                 self._refuse_tag(event)
                 kind: Literal["mapping", "sequence"] = (
                     "mapping" if isinstance(event, yaml.MappingStartEvent) else "sequence"
                 )
-                stack.append((Node(kind, event.start_mark.line + 1), [], event.anchor))
+                stack.append((Node(kind, _line(event)), [], event.anchor))
             elif type(event) is yaml.ScalarEvent:
                 self._refuse_tag(event)
-                node = Node("scalar", event.start_mark.line + 1, event.value, plain=bool(event.implicit[0]))
+                node = Node("scalar", _line(event), event.value, plain=bool(event.implicit[0]))
                 self._remember(node, event.anchor, 1)
                 root = self._place(stack, node, root)
             elif type(event) is yaml.AliasEvent:
@@ -162,13 +169,13 @@ class _Composer:
 
     def _refuse_tag(self, event: Any) -> None:
         if event.tag is not None and event.tag != "!":
-            line = event.start_mark.line + 1
+            line = _line(event)
             raise UnreadableError(Problem(line, "", "uses a YAML tag (!…); plain values only"))
 
     def _alias(self, event: Any) -> Node:
         node = self.anchors.get(event.anchor)
         if node is None:
-            line = event.start_mark.line + 1
+            line = _line(event)
             raise UnreadableError(
                 Problem(line, "", f"*{event.anchor} refers to an anchor that is not defined above it")
             )
