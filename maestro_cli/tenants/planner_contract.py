@@ -1,0 +1,136 @@
+"""The contract step, when told to: from here on every session says whose it is.
+
+Row-level security comes last and table by table: before it everything works as before, after it only rows of the
+current tenant are there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from maestro_cli.tenants import sql
+from maestro_cli.tenants.catalog import Catalog, Index, Table
+from maestro_cli.tenants.planner_expand import TRIGGER, brief, function_name, strong
+from maestro_cli.tenants.planner_index import _named, concurrent, replacement_name
+from maestro_cli.tenants.spec import Spec, TableSpec
+from maestro_cli.tenants.steps import Mode, Phase, Step
+
+POLICY = "maestro_tenant"
+TENANTS_DENIED = ("UPDATE", "DELETE", "TRUNCATE")
+"""What the application's role has no business doing with the table of tenants: a DELETE takes every row along."""
+TABLES_DENIED = ("TRUNCATE", "TRIGGER", "REFERENCES")
+"""What row-level security does not look at."""
+
+
+def contract(spec: Spec, catalog: Catalog) -> Iterator[Step]:
+    """Strict defaults, old uniques away, privileges that step round the policies away, row-level security last."""
+    for table in spec.tables:
+        yield from _strict(table, spec, catalog)
+    for table in spec.tables:
+        yield from _drop_old_uniques(table, spec, catalog)
+    if spec.role is None:
+        return
+    yield from _revoke(spec, catalog)
+    for table in spec.tables:
+        for member in _tree(catalog.tables[table.name], catalog):
+            yield from _row_security(member, spec, catalog)
+
+
+def _tree(table: Table, catalog: Catalog) -> Iterator[Table]:
+    """The table and its partitions: a policy on the parent does not hold for who asks the partition."""
+    yield table
+    for partition in catalog.partitions(table.name):
+        yield from _tree(partition, catalog)
+
+
+def is_strict(default: str | None, spec: Spec) -> bool:
+    """Whether a column's default is the current tenant and nothing else (as pg_get_expr writes it)."""
+    if spec.setting is None:
+        return default is None
+    return default is not None and f"current_setting('{spec.setting}'" in default and "COALESCE" not in default.upper()
+
+
+def strict_default(spec: Spec) -> str:
+    """What the column's default becomes: the current tenant, or none."""
+    if spec.setting is None:
+        return "DROP DEFAULT"
+    return f"SET DEFAULT {sql.current_tenant(spec.setting, spec.type)}"
+
+
+def _strict(table: TableSpec, spec: Spec, catalog: Catalog) -> Iterator[Step]:
+    column = catalog.column(table.name, spec.column)
+    statements = []
+    if column is None or not is_strict(column.default, spec):
+        alter = f"ALTER TABLE {spec.qualified(table.name)}\n    ALTER COLUMN {sql.identifier(spec.column)}"
+        statements.append(f"{alter} {strict_default(spec)}")
+    has_trigger = any(trigger.name == TRIGGER for trigger in catalog.triggers.get(table.name, ()))
+    if has_trigger or (column is None and table.assign is not None):
+        statements.append(f"DROP TRIGGER IF EXISTS {TRIGGER} ON {spec.qualified(table.name)}")
+        statements.append(f"DROP FUNCTION IF EXISTS {spec.qualified(function_name(table.name))}()")
+    if statements:
+        title = "no tenant, no row: the default is the current tenant" if spec.setting else "no default any more"
+        yield brief("strict", table.name, title, *statements, locks=strong(table.name), phase=Phase.CONTRACT)
+
+
+def replaced_uniques(table: TableSpec, spec: Spec, catalog: Catalog) -> Iterator[Index]:
+    """Old uniques that a unique per tenant stands for and that no foreign key needs."""
+    if not table.per_tenant or catalog.tables[table.name].partitioned:
+        return
+    needed = {
+        frozenset(key.referenced_columns)
+        for keys in catalog.constraints.values()
+        for key in keys
+        if key.kind == "f" and key.referenced == table.name and key.referenced_schema == spec.schema
+    }
+    for old in catalog.uniques(table.name):
+        if spec.column not in old.columns and frozenset(old.columns[: old.key_columns]) not in needed:
+            yield old
+
+
+def _drop_old_uniques(table: TableSpec, spec: Spec, catalog: Catalog) -> Iterator[Step]:
+    for old in replaced_uniques(table, spec, catalog):
+        title = f"drop {old.name}: {replacement_name(old, spec)} stands for it"
+        if old.constraint is not None:
+            dropped = f"ALTER TABLE {spec.qualified(table.name)}\n    DROP CONSTRAINT IF EXISTS {sql.identifier(old.constraint)}"
+            step = brief("drop-unique", table.name, title, dropped, locks=strong(table.name), phase=Phase.CONTRACT)
+            yield _named(step, old.name)
+        else:
+            dropped = f"DROP INDEX CONCURRENTLY IF EXISTS {spec.qualified(old.name)}"
+            yield concurrent("drop-unique", table.name, title, dropped, builds=old.name, catalog=catalog)
+
+
+def _revoke(spec: Spec, catalog: Catalog) -> Iterator[Step]:
+    targets = [(spec.tenants, TENANTS_DENIED)]
+    for table in spec.tables:
+        targets += [(member.name, TABLES_DENIED) for member in _tree(catalog.tables[table.name], catalog)]
+    for table_name, denied in targets:
+        too_much = [right for right in denied if right in catalog.privileges.get(table_name, frozenset())]
+        if too_much:
+            role = sql.identifier(str(spec.role))
+            yield Step(
+                id=f"revoke:{table_name}",
+                phase=Phase.CONTRACT,
+                mode=Mode.ONLINE,
+                table=table_name,
+                title=f"take {', '.join(too_much)} from {spec.role}",
+                sql=(f"REVOKE {', '.join(too_much)} ON {spec.qualified(table_name)} FROM {role}, PUBLIC",),
+            )
+
+
+def policy(table: str, spec: Spec) -> str:
+    """The policy: a row is there for its tenant only, to be read as to be written."""
+    # The sub-select makes the setting be read once a statement and not once a row.
+    mine = f"{sql.identifier(spec.column)} = (SELECT {sql.current_tenant(str(spec.setting), spec.type)})"
+    return f"CREATE POLICY {POLICY} ON {spec.qualified(table)}\n    USING ({mine})\n    WITH CHECK ({mine})"
+
+
+def _row_security(table: Table, spec: Spec, catalog: Catalog) -> Iterator[Step]:
+    statements = []
+    if not any(p.name == POLICY for p in catalog.policies.get(table.name, ())):
+        statements.append(policy(table.name, spec))
+    if not table.row_security or not table.forced:
+        statements.append(f"ALTER TABLE {spec.qualified(table.name)} ENABLE ROW LEVEL SECURITY")
+        statements.append(f"ALTER TABLE {spec.qualified(table.name)} FORCE ROW LEVEL SECURITY")
+    if statements:
+        title = "row-level security: only the current tenant's rows are there"
+        yield brief("rls", table.name, title, *statements, locks=strong(table.name), phase=Phase.CONTRACT)

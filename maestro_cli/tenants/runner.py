@@ -1,0 +1,344 @@
+"""Running a plan on a live database: look, act, look again; what is left is always read from the catalog."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+from maestro_cli.config.settings import Tenancy
+from maestro_cli.errors import MaestroError
+from maestro_cli.tenants import backfill, planner, version
+from maestro_cli.tenants.catalog_read import read_for
+from maestro_cli.tenants.locks import RETRIED, Blocked, Budget, Holder, Locksmith, Pace
+from maestro_cli.tenants.progress import Listener, Observer, Progress
+from maestro_cli.tenants.session import DatabaseError, Session
+from maestro_cli.tenants.spec import Spec, specify, with_proposals
+from maestro_cli.tenants.steps import Mode, Plan, Step
+
+ADVISORY_CLASS = 0x6D616573
+"""First half of the advisory lock's key ("maes"); the second half is a hash of the schema."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """Limits of a run.
+
+    Attributes:
+        max_lock_wait_s: How long one step may look for a moment to take its lock; exceeded, the run ends and names the
+            blocker.
+        max_stall_s: How long others may be made to wait for a lock of ours.
+        max_replica_lag_s: Long steps wait while a replica is further behind than this.
+        max_transaction_age_s: A backfill waits while a transaction is older than this: its dead rows could not be
+            cleaned up.
+        batch_rows: Rows in one transaction of a backfill.
+    """
+
+    max_lock_wait_s: float = 600.0
+    max_stall_s: float = 0.05
+    max_replica_lag_s: float = 10.0
+    max_transaction_age_s: float = 300.0
+    batch_rows: int = backfill.BATCH_ROWS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a run did."""
+
+    steps: tuple[str, ...]
+    """Ids of the steps that were run."""
+    tables: tuple[str, ...]
+    assigned_rows: int = 0
+    recorded: bool = True
+    """Whether the revision could be recorded for Alembic."""
+    elapsed_s: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "schema_version": "1",
+            "steps": list(self.steps),
+            "tables": list(self.tables),
+            "assigned_rows": self.assigned_rows,
+            "recorded": self.recorded,
+            "elapsed_s": round(self.elapsed_s, 3),
+        }
+
+
+def current_plan(session: Session, tenancy: Tenancy, *, contract: bool = False) -> tuple[Plan, Spec]:
+    """Read the catalog and plan what is left.
+
+    Raises:
+        ConfigurationError: The tenancy does not fit the database.
+    """
+    spec = specify(tenancy)
+    catalog = read_for(session, spec)
+    spec = with_proposals(spec, tenancy, catalog)
+    return planner.make(spec, catalog, contracting=contract), spec
+
+
+def apply(
+    url: str,
+    tenancy: Tenancy,
+    *,
+    contract: bool = False,
+    on_progress: Listener | None = None,
+    budgets: Budgets | None = None,
+    pace: Pace | None = None,
+) -> Outcome:
+    """Migrate, resumably and idempotently.
+
+    Args:
+        url: URL of the role that owns the tables.
+        tenancy: What is asked for.
+        contract: Go on to the contract step.
+        on_progress: Hears of every step.
+        budgets: Limits.
+        pace: Clock, sleep and chance.
+
+    Raises:
+        ConfigurationError: The tenancy does not fit the database; nothing was changed.
+        Blocked: Somebody was in the way for longer than the budget; what was done stays and is continued from.
+        OutOfReach: No server.
+        DatabaseError: The server refused a step.
+    """
+    with Session(url, schema=tenancy.schema) as session:
+        runner = Runner(session, url, tenancy, budgets or Budgets(), pace or Pace(), on_progress)
+        with runner:
+            return runner.run(contract=contract)
+
+
+@dataclass
+class Runner:
+    """One run of `apply` (or `rollback`): the session, the limits and who listens."""
+
+    session: Session
+    url: str
+    tenancy: Tenancy
+    budgets: Budgets
+    pace: Pace
+    listener: Listener | None = None
+    assigned: int = 0
+    ran: list[str] = field(default_factory=list)
+    _observing: Session | None = None
+
+    def __post_init__(self) -> None:
+        budget = Budget(self.budgets.max_lock_wait_s, self.budgets.max_stall_s)
+        self.locksmith = Locksmith(self.session, self.tenancy.schema, budget, self.pace)
+        self._began = self.pace.monotonic()
+
+    def __enter__(self) -> Self:
+        self._take_advisory_lock()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._observing is not None:
+            self._observing.close()
+
+    def run(self, *, contract: bool) -> Outcome:
+        """Plan and act until nothing is left."""
+        before: tuple[str, ...] | None = None
+        while True:
+            plan, spec = current_plan(self.session, self.tenancy, contract=contract)
+            ids = tuple(step.id for step in plan.steps)
+            if not ids:
+                break
+            if ids == before:
+                raise MaestroError(f"these steps ran without error and are still to do: {', '.join(ids)}")
+            before = ids
+            self.run_steps(plan.steps, spec)
+        revision = version.CONTRACTED if contract else version.EXPANDED
+        keep = not contract and version.recorded(self.session) == version.CONTRACTED
+        recorded = keep or version.stamp(self.session, revision)
+        return Outcome(
+            steps=tuple(self.ran),
+            tables=plan.tables,
+            assigned_rows=self.assigned,
+            recorded=recorded,
+            elapsed_s=self.pace.monotonic() - self._began,
+        )
+
+    def run_steps(self, steps: Sequence[Step], spec: Spec) -> None:
+        """Run steps in their order."""
+        for number, step in enumerate(steps, 1):
+            progress = Progress(step=step, number=number, total=len(steps), state="started")
+            self._tell(progress)
+            began = self.pace.monotonic()
+            self._run(step, spec, progress, began)
+            self.ran.append(step.id)
+            self._tell(replace(progress, state="done", elapsed_s=self.pace.monotonic() - began))
+
+    def _run(self, step: Step, spec: Spec, progress: Progress, began: float) -> None:
+        def waiting(holders: Sequence[Holder]) -> None:
+            what = str(holders[0]) if holders else "for a quiet moment"
+            self._tell(replace(progress, state="waiting", what=what, elapsed_s=self.pace.monotonic() - began))
+
+        try:
+            if step.mode is Mode.BRIEF:
+                self.locksmith.on_wait = waiting
+                self.locksmith.run(step.sql, step.locks)
+            elif step.mode is Mode.BATCHES:
+                self._backfill(step, spec, progress, began)
+            else:
+                self._throttle(progress, began)
+                self._long(step, spec, progress, began)
+        except DatabaseError as error:
+            self.session.rollback()
+            raise explained(error, step) from None
+
+    def _long(self, step: Step, spec: Spec, progress: Progress, began: float) -> None:
+        """A validation or an index build: no lock timeout, watched from a second session."""
+        self.session.on_tick = lambda: self._watch(step, progress, began)
+        try:
+            for attempt in range(5):
+                try:
+                    for statement in step.sql:
+                        self.session.execute(statement)
+                except DatabaseError as error:
+                    self.session.rollback()
+                    self._drop_remains(step, spec)
+                    if error.sqlstate not in RETRIED or attempt == 4:
+                        raise
+                    self.pace.sleep(0.2 * (attempt + 1) * (0.5 + self.pace.random()))
+                else:
+                    return
+        finally:
+            self.session.on_tick = None
+
+    def _drop_remains(self, step: Step, spec: Spec) -> None:
+        """What a failed build leaves costs every write and serves no read."""
+        if step.mode is Mode.CONCURRENT and step.builds and not step.sql[0].startswith("DROP"):
+            with contextlib.suppress(DatabaseError):
+                self.session.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {spec.qualified(step.builds)}")
+
+    def _backfill(self, step: Step, spec: Spec, progress: Progress, began: float) -> None:
+        if step.backfill is None:  # pragma: no cover - every such step has one
+            return
+        whole = self._rows(step.table)
+        looked = began
+
+        def before_batch() -> None:
+            nonlocal looked
+            now = self.pace.monotonic()
+            if now - looked > 1 or looked == began:
+                looked = now
+                self._throttle(progress, began, ages=True)
+
+        def on_rows(done: int) -> None:
+            elapsed = self.pace.monotonic() - began
+            self._tell(
+                replace(progress, state="running", done=done, whole=max(whole, done), unit="rows", elapsed_s=elapsed)
+            )
+
+        self.assigned += backfill.run(
+            step.backfill,
+            spec,
+            self.session,
+            self.pace,
+            before_batch=before_batch,
+            on_rows=on_rows,
+            rows=self.budgets.batch_rows,
+        )
+
+    def _rows(self, table: str) -> int:
+        query = (
+            "SELECT coalesce(sum(greatest(reltuples, 0)), 0)::bigint FROM pg_class WHERE oid = to_regclass(%s)"
+            " OR oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = to_regclass(%s))"
+        )
+        name = f'"{self.tenancy.schema}"."{table}"'
+        return int(self.session.execute(query, (name, name))[0][0])
+
+    def _throttle(self, progress: Progress, began: float, *, ages: bool = False) -> None:
+        """Wait while a replica lags or, for a backfill, a transaction is very old."""
+        started = self.pace.monotonic()
+        while True:
+            reason = self._lagging() or (self._aged() if ages else None)
+            if reason is None:
+                return
+            now = self.pace.monotonic()
+            if now - started > self.budgets.max_lock_wait_s:
+                raise Blocked(
+                    f"waited {now - started:.0f} s because {reason}",
+                    hint="When that is over, continue with: maestro migrate apply",
+                )
+            self._tell(replace(progress, state="waiting", what=reason, elapsed_s=now - began))
+            self.pace.sleep(0.5)
+
+    def _lagging(self) -> str | None:
+        query = (
+            "SELECT application_name, extract(epoch FROM replay_lag)::float8 FROM pg_stat_replication"
+            " WHERE extract(epoch FROM replay_lag) > %s ORDER BY replay_lag DESC LIMIT 1"
+        )
+        rows = self.session.execute(query, (self.budgets.max_replica_lag_s,))
+        return f"replica {rows[0][0] or '?'} is {rows[0][1]:.0f} s behind" if rows else None
+
+    def _aged(self) -> str | None:
+        query = (
+            "SELECT pid, usename, application_name, extract(epoch FROM clock_timestamp() - xact_start)::float8"
+            " FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
+            " AND (backend_xid IS NOT NULL OR backend_xmin IS NOT NULL) AND backend_type = 'client backend'"
+            " AND clock_timestamp() - xact_start > make_interval(secs => %s) ORDER BY xact_start LIMIT 1"
+        )
+        rows = self.session.execute(query, (self.budgets.max_transaction_age_s,))
+        if not rows:
+            return None
+        pid, user, application, age = rows[0]
+        return f"pid {pid} ({user}, {application or 'no application name'}) has a transaction open for {age:.0f} s"
+
+    def _watch(self, step: Step, progress: Progress, began: float) -> None:
+        if self.listener is None:
+            return
+        if self._observing is None:
+            self._observing = Session(self.url, schema=self.tenancy.schema, application="maestro migrate (progress)")
+        seen = Observer(self._observing, self.session.pid).index_build() if step.mode is Mode.CONCURRENT else {}
+        fields = {"state": "running", "elapsed_s": self.pace.monotonic() - began, **seen}
+        self._tell(replace(progress, **fields))
+
+    def _tell(self, progress: Progress) -> None:
+        if self.listener is not None:
+            self.listener(progress)
+
+    def _take_advisory_lock(self) -> None:
+        """One run at a time. A client killed a moment ago may still hold it until the server notices: wait for that."""
+        until = self.pace.monotonic() + 5
+        while True:
+            query = "SELECT pg_try_advisory_lock(%s, hashtext(%s))"
+            if self.session.execute(query, (ADVISORY_CLASS, self.tenancy.schema))[0][0]:
+                return
+            if self.pace.monotonic() > until:
+                raise self._other_run()
+            self.pace.sleep(0.1)
+
+    def _other_run(self) -> Blocked:
+        query = (
+            "SELECT l.pid, a.usename, a.application_name, a.backend_start FROM pg_locks l"
+            " JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory' AND l.classid = %s AND l.granted"
+        )
+        rows = self.session.execute(query, (ADVISORY_CLASS,))
+        who = f": pid {rows[0][0]}, {rows[0][1]}, {rows[0][2]}, since {rows[0][3]:%Y-%m-%d %H:%M:%S %Z}" if rows else ""
+        return Blocked(
+            f"another migration of schema {self.tenancy.schema} is running{who}",
+            hint="Wait for it to end; see how far it is with: maestro migrate status",
+        )
+
+
+def explained(error: DatabaseError, step: Step) -> DatabaseError:
+    """The server's refusal, with the step it belongs to and what to do."""
+    hints = {
+        "23503": "Some rows point to a tenant (or parent) that does not exist: maestro migrate verify names the tables."
+        " Create the tenant with: maestro tenants create",
+        "23505": "Some rows are not unique within their tenant; correct them and run: maestro migrate apply",
+        "42501": "The role of database.admin_url (or database.url) needs to own the tables.",
+        "53100": "The disk is full; make room and run: maestro migrate apply",
+    }
+    hint = hints.get(
+        error.sqlstate, "What was done stays. When this is corrected, continue with: maestro migrate apply"
+    )
+    code = f" [{error.sqlstate}]" if error.sqlstate else ""
+    return DatabaseError(
+        f"{step.title} on {step.table} failed: {error.message}{code}",
+        sqlstate=error.sqlstate,
+        statement=error.statement,
+        hint=hint,
+    )
