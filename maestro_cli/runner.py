@@ -178,6 +178,7 @@ class _Run:
             self._loop()
         except KeyboardInterrupt:
             interrupted = True
+            self.on_progress = None
             self._abandon("interrupted before it could be measured", grace_s=GRACE_S)
         report = self._report(interrupted=interrupted)
         if interrupted:
@@ -238,7 +239,7 @@ class _Run:
         while self.running and (left := end - time.perf_counter()) > 0:
             try:
                 self._collect(self.finished.get(timeout=left))
-            except queue.Empty:
+            except (queue.Empty, KeyboardInterrupt):  # a second Ctrl-C: not even the grace
                 break
         now = time.perf_counter()
         for future, running in list(self.running.items()):
