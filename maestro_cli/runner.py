@@ -18,6 +18,7 @@ from maestro_cli._version import __version__
 from maestro_cli.api import Check, Context, Finding, Status, Unreachable
 from maestro_cli.errors import MaestroError, NotConfigured
 from maestro_cli.model import CheckResult, Component, Evidence, Priority, Report, WaiverNote
+from maestro_cli.observe.patience import LIMIT, RateLimited
 from maestro_cli.scoring import GateRule, score
 from maestro_cli.threads import DaemonThreads
 
@@ -80,7 +81,8 @@ def _result(check: Check, outcome: Finding | BaseException, ctx: Context, durati
     elif isinstance(outcome, Unreachable):
         needs = outcome.dependency
         ctx.down.setdefault(needs, outcome.reason)
-        finding = Finding(Status.ERROR, f"needs {needs}, which is unreachable")
+        needed = f"needs {needs}, which is unreachable"
+        finding = Finding(Status.ERROR, outcome.message if isinstance(outcome, RateLimited) else needed)
     elif isinstance(outcome, MaestroError):
         finding = Finding(Status.ERROR, outcome.message)
     elif isinstance(outcome, SystemExit):
@@ -150,6 +152,11 @@ class _Running:
     started: float
 
 
+def _limits_the_client(ctx: Context) -> bool:
+    api = ctx.settings.api
+    return api is not None and api.rate_limit is not None and api.rate_limit.scope == "client"
+
+
 class _Run:
     def __init__(
         self,
@@ -162,8 +169,13 @@ class _Run:
         self.ctx, self.plan, self.executor, self.on_progress = ctx, plan, executor, on_progress
         self.checks = checks
         # Bursts come last and one at a time: they use up windows that the others need quiet.
-        self.waiting = deque(check for check in checks if not check.bursts)
-        self.bursts = deque(check for check in checks if check.bursts)
+        # Where a limit counts all of a client's requests, they are spent by priority.
+        order = list(checks)
+        if _limits_the_client(ctx):
+            order.sort(key=lambda check: list(Priority).index(check.priority))
+        self.waiting = deque(check for check in order if not check.bursts)
+        # What ends sessions comes before what uses up windows.
+        self.bursts = deque(sorted((check for check in order if check.bursts), key=lambda check: check.requests))
         self.running: dict[Future[CheckResult], _Running] = {}
         self.deadlines: list[tuple[float, int, Future[CheckResult]]] = []
         self.finished: queue.SimpleQueue[Future[CheckResult]] = queue.SimpleQueue()
@@ -190,12 +202,13 @@ class _Run:
         self._submit()
         while self.running:
             now = time.perf_counter()
-            if now >= end:
+            if now >= end + self.ctx.patience.since(self.started):
                 self._abandon(f"the run's deadline of {self.plan.total_s:g} s passed before it could be measured")
                 return
             next_deadline = self.deadlines[0][0] if self.deadlines else end
             try:
-                future = self.finished.get(timeout=max(0.0, min(next_deadline, end) - now))
+                limit = min(next_deadline, end + self.ctx.patience.since(self.started))
+                future = self.finished.get(timeout=max(0.0, limit - now))
             except queue.Empty:
                 self._expire()
             else:
@@ -227,11 +240,19 @@ class _Run:
     def _expire(self) -> None:
         now = time.perf_counter()
         while self.deadlines and self.deadlines[0][0] <= now:
-            _, _, future = heapq.heappop(self.deadlines)
-            running = self.running.pop(future, None)
-            if running is not None:
-                future.cancel()
-                self._give_up(running, f"timed out after {self.plan.deadline_of(running.check):g} s")
+            _, sequence, future = heapq.heappop(self.deadlines)
+            running = self.running.get(future)
+            if running is None:
+                continue
+            deadline = self.plan.deadline_of(running.check)
+            # Waiting for a rate limit's window is bounded by --max-wait and is nobody's slowness.
+            until = running.started + deadline + self.ctx.patience.since(running.started)
+            if until > now:
+                heapq.heappush(self.deadlines, (until, sequence, future))
+                continue
+            del self.running[future]
+            future.cancel()
+            self._give_up(running, f"timed out after {deadline:g} s")
 
     def _abandon(self, reason: str, *, grace_s: float = 0.0) -> None:
         end = time.perf_counter() + grace_s
@@ -291,7 +312,6 @@ class _Run:
             reason = self.ctx.down.get(dependency, "unreachable")
             subject = dependency[0].upper() + dependency[1:]
             plural = "check" if behind == 1 else "checks"
-            notes.append(
-                self.ctx.redact(f"{subject} is unreachable: {reason}; {behind} {plural} could not be measured")
-            )
+            state = reason if dependency == LIMIT else f"{subject} is unreachable: {reason}"
+            notes.append(self.ctx.redact(f"{state}; {behind} {plural} could not be measured"))
         return tuple(notes)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from maestro_cli.config import Loaded
 from maestro_cli.config.settings import Settings
 from maestro_cli.errors import NotConfigured
+from maestro_cli.observe.cleanup import Cleanup
+from maestro_cli.observe.patience import Patience
 from maestro_cli.redaction import Redactor
 
 if TYPE_CHECKING:
@@ -84,6 +86,7 @@ class Context:
         nonce: Random per run; names what the probes create.
         commit: The project's commit, where it is a git checkout.
         down: Dependency → why it is unreachable, as seen in this run.
+        cleanup: What the probes made and `close` takes away again.
     """
 
     loaded: Loaded
@@ -97,15 +100,17 @@ class Context:
     environ: Mapping[str, str] = field(default_factory=dict)
     down: dict[str, str] = field(default_factory=dict)
     observations: Observations = field(default_factory=Observations, repr=False, compare=False)
+    cleanup: Cleanup = field(default_factory=Cleanup, repr=False, compare=False)
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
-        del state["observations"]
+        del state["observations"], state["cleanup"]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self.observations = Observations()
+        self.cleanup = Cleanup()
 
     @property
     def settings(self) -> Settings:
@@ -135,6 +140,11 @@ class Context:
     def shared(self, key: str, make: Callable[[], T]) -> T:
         """An observation made once per run: `ctx.shared("tls-handshake", lambda: …)`."""
         return self.observations.get(key, make)
+
+    @property
+    def patience(self) -> Patience:
+        """How long this run may still wait for a rate limit's window; `on_wait` is told of each wait."""
+        return self.shared("patience", lambda: Patience(self.max_wait_s))
 
     @property
     def http(self) -> Http:
@@ -172,7 +182,8 @@ class Context:
         return self.shared("redis", lambda: Cache.from_context(self))
 
     def close(self) -> None:
-        """Close what the run opened."""
+        """Take away what the probes made, then close what the run opened."""
+        self.cleanup.run()
         self.observations.close()
 
 

@@ -15,6 +15,7 @@ from urllib.parse import urlencode, urlsplit
 from maestro_cli._version import __version__
 from maestro_cli.errors import MaestroError
 from maestro_cli.observe.errors import Unreachable
+from maestro_cli.observe.patience import Patience, RateLimited, retry_after
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, HTTPConnectionPool
@@ -26,6 +27,10 @@ MAXIMUM_BODY = 1_000_000
 """Bytes of an answer that are read; what comes after is left unread and the answer says it was truncated."""
 CONNECT_S = 3.0
 TOTAL_S = 8.0
+ATTEMPTS = 3
+"""How often a request is sent that is answered 429."""
+ROTATIONS = 12
+"""How many further loopback addresses a run may use up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,11 @@ class Http:
     nonce: str
     source: str | None = None
     requests: int = 0
+    window_s: float = 60.0
+    patience: Patience = field(default_factory=Patience, repr=False)
+    _rotations: int = field(default=0, repr=False)
+    _answered: bool = field(default=False, repr=False)
+    _dead: Unreachable | None = field(default=None, repr=False)
     _pools: dict[str | None, HTTPConnectionPool] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -77,7 +87,11 @@ class Http:
         api = ctx.require(ctx.settings.api, "api")
         url = ctx.require(api.url, "api.url")
         ca_file = None if api.ca_file is None else str(ctx.path(api.ca_file))
-        return cls(url.rstrip("/"), ca_file, ctx.nonce, source=loopback_source(url, ctx.nonce))
+        client = cls(url.rstrip("/"), ca_file, ctx.nonce, source=loopback_source(url, ctx.nonce))
+        client.patience = ctx.patience
+        if api.rate_limit is not None:
+            client.window_s = api.rate_limit.window_seconds
+        return client
 
     @property
     def user_agent(self) -> str:
@@ -99,8 +113,13 @@ class Http:
         form: Mapping[str, str] | None = None,
         timeout_s: float = TOTAL_S,
         source: str | None = None,
+        expect_limit: bool = False,
+        from_root: bool = False,
     ) -> Answer:
         """Send one request.
+
+        A 429 says nothing about what was asked. Unless the caller is after it, the request is sent again: from another
+        loopback address where the API is on this machine, otherwise after the time that Retry-After names.
 
         Args:
             method: HTTP method.
@@ -111,9 +130,12 @@ class Http:
             form: Body to send form-encoded.
             timeout_s: For the whole answer, in seconds.
             source: Local address to send from, where it is not the run's own.
+            expect_limit: Return a 429 as it is.
+            from_root: The path stands under the host's root and not under the path prefix of api.url.
 
         Raises:
             Unreachable: When no answer comes: refused, timed out, broken handshake, untrusted certificate.
+            RateLimited: When a 429 is answered and its window is longer than the run may wait.
         """
         sent = {"User-Agent": self.user_agent, "Accept": "application/json, */*;q=0.5"}
         if json_body is not None:
@@ -121,24 +143,63 @@ class Http:
         elif form is not None:
             body, sent["Content-Type"] = urlencode(form).encode(), "application/x-www-form-urlencoded"
         sent.update(headers or {})
+        if not path.startswith("/"):
+            raise MaestroError(f"a probe's path must start with a slash, not {path[:20]!r}")
+        target = path if from_root else urlsplit(self.base).path + path
+        if expect_limit or source is not None:
+            return self._send(method, target, sent, body, timeout_s, source or self.source)
+        for _ in range(ATTEMPTS):
+            self.patience.hold()
+            used = self.source
+            answer = self._send(method, target, sent, body, timeout_s, used)
+            if answer.status != 429:
+                return answer
+            if not self._rotate(used):
+                self.patience.wait(retry_after(answer.header("retry-after"), default_s=self.window_s))
+        raise RateLimited(f"the service's rate limit still answers 429 after {ATTEMPTS} attempts")
+
+    def _rotate(self, used: str | None) -> bool:
+        """Take the next loopback address; False where that is no way out.
+
+        A limit that goes by account and not by address answers 429 there as well: then only waiting helps.
+        """
         with self._lock:
-            self.requests += 1
-        return self._send(method, path, sent, body, timeout_s, source or self.source)
+            if used is None:
+                return False
+            if self.source != used:  # another thread has moved on already
+                return True
+            if self._rotations >= ROTATIONS:
+                return False
+            self._rotations += 1
+            self.source = self.another_source(self._rotations)
+            return True
+
+    def another_source(self, number: int) -> str | None:
+        """A further loopback address of this run's own; None where the API is not on this machine."""
+        return loopback_source(self.base, f"{(int(self.nonce, 16) + number * 7919) % 16**12:012x}")
 
     def _send(
-        self, method: str, path: str, headers: dict[str, str], body: bytes | None, timeout_s: float, source: str | None
+        self,
+        method: str,
+        target: str,
+        headers: dict[str, str],
+        body: bytes | None,
+        timeout_s: float,
+        source: str | None,
     ) -> Answer:
         from urllib3 import Timeout
         from urllib3.exceptions import HTTPError
 
-        if not path.startswith("/"):
-            raise MaestroError(f"a probe's path must start with a slash, not {path[:20]!r}")
+        with self._lock:
+            if self._dead is not None and not self._answered:
+                raise self._dead
+            self.requests += 1
         started = time.perf_counter()
         deadline = started + timeout_s
         try:
             response = self._pool(source).urlopen(
                 method,
-                urlsplit(self.base).path + path,
+                target,
                 body=body,
                 headers=headers,
                 redirect=False,
@@ -150,7 +211,11 @@ class Http:
             )
             content, truncated = _read(response, deadline)
         except (HTTPError, OSError) as error:
-            raise Unreachable(API, f"{explain(error)} at {_authority(self.base)}") from None
+            unreachable = Unreachable(API, f"{explain(error)} at {_authority(self.base)}")
+            # A service that has never answered is not asked again: forty probes would hang one after another.
+            self._dead = unreachable
+            raise unreachable from None
+        self._answered = True
         pairs = tuple((name.lower(), value) for name, value in response.headers.items())
         return Answer(response.status, dict(pairs), content, time.perf_counter() - started, truncated, pairs)
 

@@ -1,0 +1,69 @@
+"""What a probe made and must take away again, on success, on failure and on an interruption."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+TOTAL_S = 3.0
+
+
+@dataclass
+class Cleanup:
+    """Things to undo when the run ends; each is undone once.
+
+    Attributes:
+        left: What could not be undone, and why; for the report.
+    """
+
+    left: list[str] = field(default_factory=list)
+    _tasks: list[tuple[int, str, Callable[[], Any]]] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def add(self, what: str, undo: Callable[[], Any], *, order: int = 0) -> Callable[[], Any]:
+        """Register, before or right after making it.
+
+        Args:
+            what: What is there, for the message if it stays.
+            undo: Takes it away; raising means that it stayed.
+            order: Lower first: objects (0) are deleted before the session that owns them is logged out (1).
+
+        Returns:
+            Undoes it now, and takes it off the list; a second call does nothing.
+        """
+        task = (order, what, undo)
+        with self._lock:
+            self._tasks.append(task)
+
+        def now() -> Any:
+            with self._lock:
+                if task not in self._tasks:
+                    return None
+                self._tasks.remove(task)
+            return undo()
+
+        return now
+
+    def run(self, *, total_s: float = TOTAL_S) -> None:
+        """Undo everything that is left, in order, within `total_s` seconds in all."""
+        end = time.perf_counter() + total_s
+        with self._lock:
+            tasks, self._tasks = sorted(self._tasks, key=lambda task: task[0]), []
+        for _, what, undo in tasks:
+            if time.perf_counter() > end:
+                self.left.append(f"{what}: no time was left")
+                continue
+            worker = threading.Thread(target=self._undo, args=(what, undo), daemon=True)
+            worker.start()
+            worker.join(max(0.05, end - time.perf_counter()))
+            if worker.is_alive():
+                self.left.append(f"{what}: no answer in time")
+
+    def _undo(self, what: str, undo: Callable[[], Any]) -> None:
+        try:
+            undo()
+        except Exception as error:  # noqa: BLE001 - told in the report; the other things are still undone
+            self.left.append(f"{what}: {error}")

@@ -1,0 +1,82 @@
+"""One configured request: placeholders filled in, sent as JSON or as a form; and reading a value out of its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from maestro_cli.observe.http import Answer
+
+if TYPE_CHECKING:
+    from maestro_cli.config.settings import Endpoint
+    from maestro_cli.observe.context import Context
+
+
+def fill(value: Any, values: Mapping[str, str]) -> Any:
+    """`{name}` replaced in every text of a body; other braces stay as they are."""
+    if isinstance(value, str):
+        for name, replacement in values.items():
+            value = value.replace("{" + name + "}", replacement)
+        return value
+    if isinstance(value, Mapping):
+        return {key: fill(item, values) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [fill(item, values) for item in value]
+    return value
+
+
+def fill_path(path: str, values: Mapping[str, str]) -> str:
+    """The same in a path, where values are escaped: an id with a slash in it must not reach another resource."""
+    return str(fill(path, {name: quote(value, safe="") for name, value in values.items()}))
+
+
+def send(
+    ctx: Context,
+    endpoint: Endpoint,
+    values: Mapping[str, str],
+    *,
+    default_method: str = "GET",
+    default_body: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+    extra: Mapping[str, Any] | None = None,
+    expect_limit: bool = False,
+) -> Answer:
+    """Send a configured request.
+
+    Args:
+        ctx: The run.
+        endpoint: Path, method, body and encoding.
+        values: What stands for each placeholder.
+        default_method: Where the endpoint names none.
+        default_body: Where the endpoint has none.
+        headers: Added; the endpoint's own headers win.
+        extra: Further members of the body.
+        expect_limit: A 429 is what the caller is after.
+    """
+    template = endpoint.body if endpoint.body is not None else default_body
+    body = None if template is None else {**fill(template, values), **(extra or {})}
+    options: dict[str, Any] = {}
+    if body is not None and endpoint.encoding == "form":
+        options["form"] = {name: str(value) for name, value in body.items()}
+    elif body is not None:
+        options["json_body"] = body
+    return ctx.http.request(
+        (endpoint.method or default_method).upper(),
+        fill_path(endpoint.path, values),
+        headers={**(headers or {}), **fill(endpoint.headers or {}, values)},
+        expect_limit=expect_limit,
+        **options,
+    )
+
+
+def dig(value: Any, place: str) -> Any:
+    """The value at a dotted place (`data.token`, `items.0.id`); None where there is none."""
+    for part in place.split("."):
+        if isinstance(value, Mapping):
+            value = value.get(part)
+        elif isinstance(value, list) and part.isdigit() and int(part) < len(value):
+            value = value[int(part)]
+        else:
+            return None
+    return value

@@ -1,0 +1,263 @@
+"""Logging in: both accounts, once per run, in whatever shape the service's login has.
+
+The shared sessions serve every probe that only reads. A probe that ends sessions (log-out, refresh reuse) takes a
+`fresh` one. Every session is logged out again when the run ends, where a log-out is configured.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.cookies import CookieError, SimpleCookie
+from typing import TYPE_CHECKING, Any
+
+from maestro_cli.observe.endpoint import dig, send
+from maestro_cli.observe.errors import ControlFailed
+from maestro_cli.observe.http import Answer
+
+if TYPE_CHECKING:
+    from maestro_cli.config.settings import Account, Auth, Login
+    from maestro_cli.observe.context import Context
+
+DEFAULT_BODY: Mapping[str, str] = {"username": "{username}", "password": "{password}"}
+LOGIN_REQUESTS = 2
+"""What a session costs: the login, and the log-out when the run ends."""
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What a login or a refresh answers with."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str | None = field(repr=False)
+    cookies: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Session:
+    """One account, logged in.
+
+    Attributes:
+        index: Which of api.auth.accounts.
+        access_token: The token itself; `fingerprint` is what may be shown of it.
+        refresh_token: Where the service gives one and its place is configured.
+        cookies: What the login set.
+        answer: The login's answer.
+        issued_at: When it was answered, in seconds since the epoch.
+    """
+
+    index: int
+    account: Account
+    auth: Auth = field(repr=False)
+    tokens: Tokens = field(repr=False)
+    answer: Answer = field(repr=False)
+    issued_at: float
+
+    @property
+    def access_token(self) -> str:
+        """The access token."""
+        return self.tokens.access_token
+
+    @property
+    def refresh_token(self) -> str | None:
+        """The refresh token."""
+        return self.tokens.refresh_token
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Request headers that authenticate."""
+        return self.headers_with(self.access_token)
+
+    def headers_with(self, token: str) -> dict[str, str]:
+        """The same with another token in the access token's place."""
+        return headers_with(self.auth, token, self.tokens.cookies)
+
+
+def headers_with(auth: Auth, token: str, cookies: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Request headers that carry a token: the configured header and scheme, or the login's cookie."""
+    jar = dict(cookies or {})
+    place = auth.login.token if auth.login is not None else ""
+    headers: dict[str, str] = {}
+    if place.startswith("cookie:"):
+        jar[place.removeprefix("cookie:")] = token
+        for name, value in jar.items():
+            # The double-submit cookie of flask-jwt-extended, Django and Angular: readable on purpose, sent back as header.
+            if re.search(r"csrf|xsrf", name, re.IGNORECASE) and "refresh" not in name.lower():
+                headers["X-XSRF-TOKEN" if "xsrf" in name.lower() else "X-CSRF-TOKEN"] = value
+                headers["X-CSRFToken"] = value
+    else:
+        headers[auth.header] = f"{auth.scheme} {token}".strip()
+    if jar:
+        headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in jar.items())
+    return headers
+
+
+def fingerprint(token: str) -> str:
+    """What evidence shows of a token: the first 8 hexadecimal digits of its SHA-256."""
+    return f"sha256:{hashlib.sha256(token.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
+
+
+def settings_of(ctx: Context) -> Auth:
+    """api.auth, with a login and an account.
+
+    Raises:
+        NotConfigured: Where one is missing.
+    """
+    api = ctx.require(ctx.settings.api, "api")
+    ctx.require(api.url, "api.url")
+    auth = ctx.require(api.auth, "api.auth")
+    ctx.require(auth.login, "api.auth.login")
+    ctx.require(auth.accounts, "api.auth.accounts")
+    return auth
+
+
+def for_account(ctx: Context, index: int = 0) -> Session:
+    """The run's shared session of an account.
+
+    Raises:
+        NotConfigured: Without api.auth.login or that account.
+        ControlFailed: When the login is refused or its answer holds no token.
+        Unreachable: When no answer comes.
+    """
+    return ctx.shared(f"session-{index}", lambda: fresh(ctx, index))
+
+
+def fresh(ctx: Context, index: int = 0) -> Session:
+    """A session of its own, for a probe that ends it. Logged out when the run ends, if it still lives then."""
+    auth = settings_of(ctx)
+    if index >= len(auth.accounts):
+        ctx.require(None, f"api.auth.accounts[{index}]")
+    account = auth.accounts[index]
+    answer = attempt(ctx, account.username, account.password.reveal())
+    tokens = tokens_in(ctx, answer)
+    if tokens is None:
+        raise ControlFailed(
+            f"the login of {account.username} at {_login(auth).path} {_why_not(auth, answer)}",
+            hint=f"Compare api.auth.login and api.auth.accounts[{index}] with what the service expects.",
+        )
+    session = Session(index, account, auth, tokens, answer, time.time())
+    ctx.cleanup.add(f"session of {account.username}", lambda: log_out(ctx, session), order=1)
+    return session
+
+
+def attempt(ctx: Context, username: str, password: str, *, expect_limit: bool = False) -> Answer:
+    """Send one login and return whatever is answered."""
+    auth = settings_of(ctx)
+    login = _login(auth)
+    return send(
+        ctx,
+        login,
+        {"username": username, "password": password},
+        default_body=DEFAULT_BODY,
+        default_method="POST",
+        expect_limit=expect_limit,
+    )
+
+
+def login_refused(auth: Auth, answer: Answer) -> bool:
+    """Whether a login's answer means no, also where the API says so with a 200."""
+    failure = auth.login.failure if auth.login is not None else None
+    if answer.status >= 400:
+        return True
+    return failure is not None and failure.encode() in answer.body
+
+
+def tokens_in(ctx: Context, answer: Answer) -> Tokens | None:
+    """The tokens in a login's or refresh's answer, or None where it holds none. The redactor is told of them."""
+    auth = settings_of(ctx)
+    login = _login(auth)
+    if login_refused(auth, answer):
+        return None
+    cookies = cookies_of(answer)
+    access = _find(login.token, answer, cookies)
+    refresh = _find(login.refresh_token, answer, cookies) if login.refresh_token else None
+    ctx.redact.add([value for value in (access, refresh, *cookies.values()) if value])
+    return None if access is None else Tokens(access, refresh, cookies)
+
+
+def refresh(ctx: Context, refresh_token: str, session: Session) -> Answer:
+    """Exchange a refresh token and return whatever is answered.
+
+    Raises:
+        NotConfigured: Without api.auth.refresh.
+    """
+    endpoint = ctx.require(session.auth.refresh, "api.auth.refresh")
+    place = _login(session.auth).refresh_token or ""
+    headers: dict[str, str] = {}
+    if place.startswith("cookie:"):
+        headers = headers_with(session.auth, session.access_token, session.tokens.cookies)
+        jar = {**session.tokens.cookies, place.removeprefix("cookie:"): refresh_token}
+        headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in jar.items())
+    return send(
+        ctx,
+        endpoint,
+        {"refresh_token": refresh_token, "access_token": session.access_token},
+        default_body=None if place.startswith("cookie:") else {"refresh_token": "{refresh_token}"},
+        default_method="POST",
+        headers=headers,
+    )
+
+
+def log_out(ctx: Context, session: Session) -> Answer | None:
+    """Log a session out; None where no log-out is configured."""
+    endpoint = session.auth.logout
+    if endpoint is None:
+        return None
+    return send(
+        ctx,
+        endpoint,
+        {"refresh_token": session.refresh_token or "", "access_token": session.access_token},
+        default_method="POST",
+        headers=session.headers,
+    )
+
+
+def protected(ctx: Context, headers: Mapping[str, str]) -> Answer:
+    """GET api.auth.protected with these headers."""
+    auth = settings_of(ctx)
+    path = ctx.require(auth.protected, "api.auth.protected")
+    return ctx.http.get(path, headers=headers)
+
+
+def with_token(ctx: Context, token: str, index: int = 0) -> Answer:
+    """GET api.auth.protected with a token in the access token's place."""
+    return protected(ctx, for_account(ctx, index).headers_with(token))
+
+
+def cookies_of(answer: Answer) -> dict[str, str]:
+    """The cookies that an answer sets, by name; deleted ones (empty value) left out."""
+    found: dict[str, str] = {}
+    for name, value in answer.all_headers:
+        if name == "set-cookie":
+            try:
+                jar = SimpleCookie(value)
+            except CookieError:
+                continue
+            found.update({key: morsel.value for key, morsel in jar.items() if morsel.value})
+    return found
+
+
+def _login(auth: Auth) -> Login:
+    assert auth.login is not None  # noqa: S101 - settings_of has required it
+    return auth.login
+
+
+def _find(place: str, answer: Answer, cookies: Mapping[str, str]) -> str | None:
+    if place.startswith("cookie:"):
+        return cookies.get(place.removeprefix("cookie:"))
+    if place.startswith("header:"):
+        value = answer.header(place.removeprefix("header:"))
+        return None if value is None else value.rpartition(" ")[2]
+    found: Any = dig(answer.json(), place)
+    return found if isinstance(found, str) and found else None
+
+
+def _why_not(auth: Auth, answer: Answer) -> str:
+    if answer.status >= 400:
+        return f"is answered {answer.status}"
+    if login_refused(auth, answer):
+        return f"is refused (answered {answer.status} with api.auth.login.failure in the body)"
+    return f"is answered {answer.status} without a token at api.auth.login.token ({_login(auth).token})"
