@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import typer
@@ -39,14 +40,12 @@ class LazyCommands(MaestroGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - signature of the base class
         """Every command whose module is there, in the order a newcomer meets them."""
-        from importlib.util import find_spec
-
         return [name for name, module in COMMANDS.items() if find_spec(module) is not None]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - signature of the base class
         """The command, or None where there is none of that name."""
         module = COMMANDS.get(cmd_name)
-        if module is None:
+        if module is None or cmd_name not in self.list_commands(ctx):
             return None
         command = typer.main.get_command(import_module(module).app)
         command.name = cmd_name
