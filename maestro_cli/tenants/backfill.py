@@ -7,7 +7,7 @@ writes only those that are not, and the foreign key that is validated afterwards
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from maestro_cli.tenants import sql
 from maestro_cli.tenants.locks import RETRIED, Pace
@@ -18,31 +18,47 @@ from maestro_cli.tenants.steps import Backfill
 BATCH_ROWS = 2000
 
 
-def batch_statement(work: Backfill, spec: Spec, *, first: bool, rows: int = BATCH_ROWS) -> str:
-    """One batch: parameters are the last key of the batch before; the answer is its own last key, its rows, the changed.
+def batch_statement(work: Backfill, spec: Spec, *, after: Sequence[str] | None, rows: int = BATCH_ROWS) -> str:
+    """One batch: answers with its own last key (an array of text), its rows, and how many of them were changed.
 
-    The key is found first and without a lock; rows that are no tenant's business here are read and left alone.
+    The keys are found first and without a lock; rows that are no business of this backfill are read and left alone.
+
+    Args:
+        work: What to assign.
+        spec: Names.
+        after: The last key of the batch before, an SQL expression a column; None to begin.
+        rows: Rows in a batch.
     """
     table, column = spec.qualified(work.table), sql.identifier(spec.column)
     alias = sql.identifier(work.table)
     keys = [sql.identifier(part) for part in work.key]
     listed = ", ".join(keys)
     ours = ", ".join(f"{alias}.{part}" for part in keys)
-    after = "" if first else f" WHERE ({listed}) > ({', '.join(f'%s::{type_}' for type_ in work.key_types)})"
-    texts = ", ".join(f"{part}::text" for part in keys)
+    since = "" if after is None else f" WHERE ({listed}) > ({', '.join(after)})"
+    last = ", ".join(f"{part}::text" for part in keys)
+    downwards = ", ".join(f"{part} DESC" for part in keys)
     joined = " AND ".join(f"{alias}.{part} = maestro_batch.{part}" for part in keys)
-    expression, only = work.expression.replace("%", "%%"), work.only.replace("%", "%%")
     return (
-        f"WITH maestro_batch AS MATERIALIZED (SELECT {listed} FROM {table}{after} ORDER BY {listed} LIMIT {rows}),\n"
-        f"maestro_new AS MATERIALIZED (SELECT {ours}, {expression} AS maestro_tenant\n"
-        f"    FROM {table} AS {alias} JOIN maestro_batch ON {joined} WHERE {only}),\n"
+        f"WITH maestro_keys AS MATERIALIZED (SELECT {listed} FROM {table}{since} ORDER BY {listed} LIMIT {rows}),\n"
+        f"maestro_new AS MATERIALIZED (SELECT {ours}, {work.expression} AS maestro_tenant\n"
+        f"    FROM {table} AS {alias} JOIN maestro_keys AS maestro_batch ON {joined} WHERE {work.only}),\n"
         f"maestro_changed AS (UPDATE {table} AS {alias} SET {column} = maestro_batch.maestro_tenant\n"
         f"    FROM maestro_new AS maestro_batch\n"
-        f"    WHERE {joined} AND {only} AND maestro_batch.maestro_tenant IS DISTINCT FROM {alias}.{column}\n"
-        f"    AND maestro_batch.maestro_tenant IS NOT NULL RETURNING 1)\n"
-        f"SELECT (SELECT ARRAY[{texts}] FROM maestro_batch ORDER BY {', '.join(f'{part} DESC' for part in keys)} LIMIT 1),\n"
-        f"    (SELECT count(*) FROM maestro_batch), (SELECT count(*) FROM maestro_changed)"
+        f"    WHERE {joined} AND {work.only} AND maestro_batch.maestro_tenant IS NOT NULL\n"
+        f"    AND maestro_batch.maestro_tenant IS DISTINCT FROM {alias}.{column} RETURNING 1)\n"
+        f"SELECT (SELECT ARRAY[{last}] FROM maestro_keys ORDER BY {downwards} LIMIT 1),\n"
+        f"    (SELECT count(*) FROM maestro_keys), (SELECT count(*) FROM maestro_changed)"
     )
+
+
+_PARAMETER = "\0"
+"""Stands for a parameter while the percent signs of the expression are doubled."""
+
+
+def _parametrised(work: Backfill, spec: Spec, *, first: bool, rows: int) -> str:
+    after = None if first else [f"{_PARAMETER}::{type_}" for type_ in work.key_types]
+    statement = batch_statement(work, spec, after=after, rows=rows)
+    return statement.replace("%", "%%").replace(_PARAMETER, "%s")
 
 
 def run(
@@ -76,7 +92,7 @@ def run(
     seen = changed = 0
     while True:
         before_batch()
-        statement = batch_statement(work, spec, first=last is None, rows=rows)
+        statement = _parametrised(work, spec, first=last is None, rows=rows)
         last, count, touched = _retried(session, statement, last, pace)
         seen, changed = seen + count, changed + touched
         on_rows(seen)

@@ -37,7 +37,7 @@ def recorded(session: Session) -> str | None:
     """The revision that is recorded, if any."""
     if session.execute("SELECT to_regclass(%s)", (f"{SCHEMA}.{TABLE}",))[0][0] is None:
         return None
-    rows = session.execute(f"SELECT version_num FROM {SCHEMA}.{TABLE}")  # noqa: S608 - constants
+    rows = session.execute(f"SELECT version_num FROM {SCHEMA}.{TABLE}")
     return str(rows[0][0]) if rows else None
 
 
@@ -47,7 +47,7 @@ def _record(session: Session, revision: str) -> None:
     session.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
     session.execute(f"CREATE TABLE IF NOT EXISTS {SCHEMA}.{TABLE} (version_num VARCHAR(32) NOT NULL)")
     session.execute(
-        f"BEGIN; DELETE FROM {SCHEMA}.{TABLE}; INSERT INTO {SCHEMA}.{TABLE} VALUES ('{revision}'); COMMIT"  # noqa: S608 - constants
+        f"BEGIN; DELETE FROM {SCHEMA}.{TABLE}; INSERT INTO {SCHEMA}.{TABLE} VALUES ('{revision}'); COMMIT"
     )
 
 

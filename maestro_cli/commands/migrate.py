@@ -1,0 +1,153 @@
+"""`maestro migrate`: turn a live single-tenant database into a multi-tenant one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from maestro_cli.commands.base import Invocation, MaestroCommand, MaestroGroup, current
+from maestro_cli.errors import ConfigurationError, UsageError
+
+if TYPE_CHECKING:
+    from maestro_cli.config.settings import Tenancy
+    from maestro_cli.tenants.steps import Plan
+
+app = typer.Typer(
+    cls=MaestroGroup,
+    add_completion=False,
+    no_args_is_help=True,
+    help="Turn a live single-tenant database into a multi-tenant one, without stopping anybody.",
+)
+
+
+def admin_url(invocation: Invocation) -> str:
+    """The URL of the role that owns the tables.
+
+    Raises:
+        ConfigurationError: No database is configured.
+    """
+    database = invocation.require_config().settings.database
+    url = None if database is None else database.admin_url or database.url
+    if url is None:
+        raise ConfigurationError(
+            "maestro.yaml names no database", hint="Add to maestro.yaml:\ndatabase:\n  url: ${DATABASE_URL}"
+        )
+    return url.reveal()
+
+
+def tenancy_of(invocation: Invocation, *, required: bool = True) -> Tenancy:
+    """The `tenancy:` section; the defaults where it is absent and not required."""
+    from maestro_cli.config.settings import Tenancy
+
+    tenancy = invocation.require_config().settings.tenancy
+    if tenancy is None and required:
+        raise ConfigurationError(
+            "maestro.yaml has no tenancy: section",
+            hint="See what it could be with: maestro migrate plan        (then add it; `tenancy: {}` takes the proposal)",
+        )
+    return tenancy if tenancy is not None else Tenancy()
+
+
+CONTRACT = typer.Option(
+    False,
+    "--contract",
+    help="With the contract step: strict default, old uniques dropped, row-level security. Code that does not set the"
+    " tenant stops working.",
+)
+AS_JSON = typer.Option(False, "--json", help="Write JSON to stdout.")
+
+
+@app.command(cls=MaestroCommand)
+def plan(
+    contract: bool = CONTRACT,
+    as_sql: bool = typer.Option(False, "--sql", help="Write the SQL script to stdout, for review and psql."),
+    as_json: bool = AS_JSON,
+) -> None:
+    """Show what is left to do: each step, its lock, its expected time and what it blocks. Changes nothing.
+
+    Example: `maestro migrate plan --sql > migration.sql`
+    """
+    from maestro_cli.commands.migrate_view import plan_table
+    from maestro_cli.tenants.runner import current_plan
+    from maestro_cli.tenants.script import render
+    from maestro_cli.tenants.session import Session
+
+    invocation = current()
+    if as_sql and as_json:
+        raise UsageError("--sql and --json are two formats", hint="Choose one.")
+    tenancy = tenancy_of(invocation, required=False)
+    with Session(admin_url(invocation), schema=tenancy.schema) as session:
+        found, spec = current_plan(session, tenancy, contract=contract)
+    if as_sql:
+        invocation.out(render(found, spec))
+    elif as_json:
+        invocation.out_json(found.to_json())
+    else:
+        invocation.out(plan_table(found, spec))
+    if not as_json:
+        _what_next(invocation, found)
+
+
+def _what_next(invocation: Invocation, found: Plan) -> None:
+    if found.steps:
+        invocation.say("Next: maestro migrate apply" + (" --contract" if found.contract else ""))
+    else:
+        invocation.say("Nothing is left to do. Prove it with: maestro migrate verify")
+
+
+@app.command(cls=MaestroCommand)
+def apply(
+    contract: bool = CONTRACT,
+    dry_run: bool = typer.Option(False, "--dry-run", help="Show the plan and change nothing."),
+    max_lock_wait: float = typer.Option(
+        600, "--max-lock-wait", metavar="SECONDS", min=0, help="How long a step may look for a moment to take its lock."
+    ),
+    max_stall: float = typer.Option(
+        50, "--max-stall", metavar="MS", min=1, max=60_000, help="How long others may be made to wait for a lock."
+    ),
+    max_replica_lag: float = typer.Option(
+        10, "--max-replica-lag", metavar="SECONDS", min=0, help="Long steps wait while a replica is further behind."
+    ),
+    max_transaction_age: float = typer.Option(
+        300, "--max-transaction-age", metavar="SECONDS", min=0, help="A backfill waits while a transaction is older."
+    ),
+    batch_size: int = typer.Option(
+        2000, "--batch-size", metavar="ROWS", min=1, max=100_000, help="Rows in one transaction of a backfill."
+    ),
+    as_json: bool = AS_JSON,
+) -> None:
+    """Do what `plan` shows, while the application goes on. Resumable: after an interruption, run it again.
+
+    Exit code 0: done. 2: the tenancy does not fit the database, nothing was changed. 3: it could not finish (a blocker
+    is named by pid, user, application, age and query start); what was done stays.
+
+    Example: `maestro migrate apply --max-lock-wait 60`
+    """
+    if dry_run:
+        plan(contract=contract, as_sql=False, as_json=as_json)
+        return
+    from maestro_cli.commands.migrate_view import ProgressLine
+    from maestro_cli.tenants.runner import Budgets
+    from maestro_cli.tenants.runner import apply as run
+
+    invocation = current()
+    tenancy = tenancy_of(invocation)
+    url = admin_url(invocation)
+    budgets = Budgets(
+        max_lock_wait_s=max_lock_wait,
+        max_stall_s=max_stall / 1000,
+        max_replica_lag_s=max_replica_lag,
+        max_transaction_age_s=max_transaction_age,
+        batch_rows=batch_size,
+    )
+    with ProgressLine(invocation) as line:
+        outcome = run(url, tenancy, contract=contract, on_progress=line, budgets=budgets)
+    if as_json:
+        invocation.out_json(outcome.to_json())
+    else:
+        count = len(outcome.steps)
+        done = f"{count} steps in {outcome.elapsed_s:.1f} s" if count else "nothing was left to do"
+        rows = f", {outcome.assigned_rows:,} rows assigned" if outcome.assigned_rows else ""
+        invocation.out(f"{len(outcome.tables)} tables are multi-tenant: {done}{rows}.")
+        invocation.say("Next: maestro migrate verify")

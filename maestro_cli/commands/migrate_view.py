@@ -1,0 +1,141 @@
+"""How a migration looks on a terminal: the plan as a table, the progress as one line."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from maestro_cli.commands.base import Invocation
+
+if TYPE_CHECKING:
+    from maestro_cli.tenants.progress import Progress
+    from maestro_cli.tenants.spec import Spec
+    from maestro_cli.tenants.steps import Plan, Step
+
+
+def size(count: float) -> str:
+    """Bytes for people."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000 or unit == "GB":
+            return f"{count:.0f} {unit}" if unit in {"B", "kB"} else f"{count:.1f} {unit}"
+        count /= 1000
+    raise AssertionError  # pragma: no cover
+
+
+def seconds(value: float) -> str:
+    """A duration for people."""
+    if value < 1:
+        return f"{value * 1000:.0f} ms"
+    if value < 120:
+        return f"{value:.0f} s"
+    return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
+
+
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as aligned columns. Rich takes seconds for the 6,000 steps of a large schema; this takes none."""
+    if not rows:
+        return ""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def plan_table(plan: Plan, spec: Spec) -> str:
+    """The plan for people."""
+    lines = [f"Database {plan.database}, schema {plan.schema}: {len(plan.tables)} tables, {len(plan.steps)} steps left"]
+    if plan.proposed:
+        lines += [
+            "",
+            "tenancy.tables names no table; these are proposed. To fix the choice, put into maestro.yaml:",
+            "",
+        ]
+        lines += [
+            "tenancy:",
+            "  tables:",
+            *(f"    {_key(t.name)}: {{indexes: [[{spec.column}]]}}" for t in spec.tables),
+        ]
+        lines += ["  shared: []   # tables that are no tenant's"]
+    if plan.steps:
+        rows = [("#", "step", "lock", "expected", "blocks")]
+        rows += [(str(number), *_row(step)) for number, step in enumerate(plan.steps, 1)]
+        total = f"Expected: {seconds(plan.expected_s)} in all; {size(plan.disk)} of disk for indexes and moved rows."
+        lines += ["", columns(rows), "", total]
+    if plan.notes:
+        lines += ["", "To know and decide:"]
+        lines += [f"  - {note.kind}: {note.object}: {note.message}" for note in plan.notes]
+    return "\n".join(lines)
+
+
+def _key(name: str) -> str:
+    return name if name.replace("_", "").isalnum() and not name[0].isdigit() else f'"{name}"'
+
+
+def _row(step: Step) -> tuple[str, str, str, str]:
+    lock = step.locks[-1] if step.locks else None
+    return (f"{step.table}: {step.title}", str(lock.mode) if lock else "-", seconds(step.expected_s), step.blocks)
+
+
+class ProgressLine:
+    """Draws progress on stderr: one line that is rewritten on a terminal, nothing otherwise.
+
+    Args:
+        invocation: Whose stderr.
+    """
+
+    def __init__(self, invocation: Invocation) -> None:
+        self._invocation = invocation
+        self._drawn = False
+        self._warned: set[str] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._clear()
+
+    def __call__(self, progress: Progress) -> None:
+        """Hear of a moment of a step."""
+        if not self._invocation.progress:
+            self._note(progress)
+            return
+        text = self._text(progress)
+        width = shutil.get_terminal_size().columns - 1
+        self._clear()
+        if progress.state == "done":
+            self._invocation.stderr.write(f"  done  {text}\n"[: width + 1])
+        else:
+            self._invocation.stderr.write(text[:width])
+            self._drawn = True
+        self._invocation.stderr.flush()
+
+    def _note(self, progress: Progress) -> None:
+        """Where no progress is drawn, a wait is still worth a line: it is why nothing seems to happen."""
+        if progress.state == "waiting" and progress.step.id not in self._warned:
+            self._warned.add(progress.step.id)
+            self._invocation.say(f"waiting: {progress.step.title} on {progress.step.table}: {progress.what}")
+
+    def _clear(self) -> None:
+        if self._drawn:
+            self._invocation.stderr.write("\r\x1b[2K")
+            self._drawn = False
+
+    @staticmethod
+    def _text(progress: Progress) -> str:
+        step = progress.step
+        parts = [f"[{progress.number}/{progress.total}] {step.table}: {step.title}"]
+        if progress.state == "waiting":
+            parts.append(f"waiting for {progress.what}")
+        elif progress.whole and progress.state == "running":
+            share = 100 * progress.done / progress.whole
+            parts.append(f"{share:.0f} % of {progress.whole:,} {progress.unit}, {progress.rate:,.0f}/s")
+            if progress.unit == "blocks":
+                parts.append(f"{size(progress.done * 8192)} of {size(progress.whole * 8192)}")
+            if progress.left_s is not None:
+                parts.append(f"{seconds(progress.left_s)} left")
+        parts.append(seconds(progress.elapsed_s))
+        return ", ".join(parts)
