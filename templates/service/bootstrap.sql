@@ -1,0 +1,9 @@
+-- Two roles and the database; run once, by a database administrator, with psql's variables set:
+--   psql -v owner_password=… -v app_password=… -f bootstrap.sql
+-- maestro_owner owns the tables and runs migrations; maestro_app is what the service connects as: it owns nothing, can't
+-- bypass row-level security, and can't create anything.
+CREATE ROLE maestro_owner LOGIN PASSWORD :'owner_password' NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS;
+CREATE ROLE maestro_app LOGIN PASSWORD :'app_password' NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS NOINHERIT;
+CREATE DATABASE maestro_ml OWNER maestro_owner;
+REVOKE ALL ON DATABASE maestro_ml FROM PUBLIC;
+GRANT CONNECT ON DATABASE maestro_ml TO maestro_app;
