@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any
 
 from maestro_cli.api import Context, Evidence, Finding, check, failed, passed, warned
+from maestro_cli.observe.timing import median_ms
 
 END_OF_LIFE = {
     11: date(2023, 11, 9),
@@ -37,8 +38,6 @@ def postgres_answers(ctx: Context) -> Iterator[Finding]:
     Fix: look at the server's load and at the network between; point database.url at the primary; upgrade the server.
     Source: PostgreSQL manual, Versioning Policy (https://www.postgresql.org/support/versioning/)
     """
-    from maestro_cli.observe.timing import median_ms
-
     budget = ctx.require(ctx.settings.database, "database").max_latency_ms
     with ctx.database.transaction() as cursor:
         cursor.execute(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from maestro_cli.api import Context, Evidence, Finding, check, failed, passed
+from maestro_cli.observe.database import libpq_arguments
+from maestro_cli.observe.postgres_protocol import greet, postgresql_target
 
 _REFUSALS = {
     "57P03": "it is starting up, shutting down or recovering",
@@ -28,9 +30,6 @@ def postgres_up(ctx: Context) -> Finding:
     Fix: look at the server's log; start it, or correct the host and port in database.url.
     Source: PostgreSQL manual, Frontend/Backend Protocol, Message Flow; pg_isready
     """
-    from maestro_cli.observe.database import libpq_arguments
-    from maestro_cli.observe.postgres_protocol import greet, postgresql_target
-
     target = postgresql_target(ctx)
     database = ctx.require(ctx.settings.database, "database")
     arguments = libpq_arguments(ctx.require(database.url, "database.url").reveal())

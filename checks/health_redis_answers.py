@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from maestro_cli.api import Context, Evidence, Finding, check, failed, passed
+from maestro_cli.observe.timing import median_ms
 
 
 @check(
@@ -20,8 +21,6 @@ def redis_answers(ctx: Context) -> Finding:
     Source: Redis documentation, Diagnosing latency issues (redis.io/docs/latest/operate/oss_and_stack/management/optimization/latency)
     """
     from redis.exceptions import ResponseError
-
-    from maestro_cli.observe.timing import median_ms
 
     budget = ctx.require(ctx.settings.redis, "redis").max_latency_ms
     # Reaching the shared pool already says PING, so a user who may not is met here first.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from maestro_cli.api import Context, Evidence, Finding, check, failed, passed
+from maestro_cli.observe.redis_protocol import first_word, redis_target
 
 _NOT_READY = {
     "LOADING": "it is still loading its data",
@@ -27,8 +28,6 @@ def redis_up(ctx: Context) -> Finding:
     Fix: look at the server's log; start it, or correct the host and port in redis.url.
     Source: Redis serialization protocol specification (redis.io/docs/latest/develop/reference/protocol-spec)
     """
-    from maestro_cli.observe.redis_protocol import first_word, redis_target
-
     target, tls = redis_target(ctx)
     heard = first_word(target, tls=tls)
     address = Evidence("address", str(target))

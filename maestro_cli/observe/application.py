@@ -1,0 +1,111 @@
+"""The project's own code, run in a process of its own: its settings loader, its migrations.
+
+It sees what the service would see: the folder of maestro.yaml as working folder, the process environment over env_file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from maestro_cli.errors import MaestroError
+
+if TYPE_CHECKING:
+    from maestro_cli.observe.context import Context
+
+TIMEOUT_S = 8.0
+MAXIMUM_OUTCOME = 1_000_000
+Mode = Literal["settings", "scripts", "models"]
+
+
+class ApplicationError(MaestroError):
+    """The process gave no outcome: it hung, crashed, or could not be started."""
+
+
+def variables(ctx: Context) -> dict[str, str]:
+    """NAME → value as the service gets them: the process environment wins over env_file."""
+    return {**ctx.loaded.env_file_values, **ctx.environ}
+
+
+def interpreter(ctx: Context) -> str:
+    """The project's Python: readiness.project.python, or the one maestro runs on."""
+    project = ctx.settings.readiness.project
+    if project is None or project.python is None:
+        return sys.executable
+    return str(ctx.path(project.python)) if "/" in project.python else project.python
+
+
+def run_application(ctx: Context, mode: Mode, argument: str, *, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
+    """Run one piece and return its outcome; `_application.py` documents each.
+
+    Raises:
+        ApplicationError: When there is none: no such interpreter, no answer in time, the process died.
+    """
+    receiving, sending = os.pipe()
+    program = Path(__file__).with_name("_application.py")
+    python = interpreter(ctx)
+    try:
+        process = subprocess.Popen(
+            [python, str(program), mode, argument, str(sending)],
+            cwd=ctx.loaded.root,
+            env={**variables(ctx), "PYTHONDONTWRITEBYTECODE": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=(sending,),
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:
+        os.close(receiving)
+        reason = error.strerror if isinstance(error, OSError) else "the environment holds a NUL"
+        raise ApplicationError(f"{python} cannot be run: {reason}") from None
+    finally:
+        os.close(sending)
+    try:
+        data, whole = _read(receiving, timeout_s)
+    finally:
+        os.close(receiving)
+        _end(process)
+    if not whole:
+        raise ApplicationError(f"it did not end within {timeout_s:g} s")
+    try:
+        outcome: dict[str, Any] = json.loads(data)
+    except ValueError:
+        how = f"signal {-process.returncode}" if process.returncode < 0 else f"exit code {process.returncode}"
+        raise ApplicationError(f"its process died with {how}") from None
+    return outcome
+
+
+def _read(descriptor: int, timeout_s: float) -> tuple[bytes, bool]:
+    """All that is written until the other end closes; False where that takes too long or is too much."""
+    end = time.monotonic() + timeout_s
+    data = b""
+    while len(data) < MAXIMUM_OUTCOME:
+        left = end - time.monotonic()
+        if left <= 0 or not select.select([descriptor], [], [], left)[0]:
+            return data, False
+        piece = os.read(descriptor, 65536)
+        if not piece:
+            return data, True
+        data += piece
+    return data, False
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the process and everything that it started."""
+    # It may have had its say a moment before its own exit.
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(0.5)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    if process.stdin is not None:
+        process.stdin.close()
+    process.wait()
