@@ -7,18 +7,17 @@ included) is one.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import pkgutil
 import re
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from types import ModuleType
 
 from maestro_cli.api import Check, Component, Context, Documentation, Finding, Priority, Suite, errored
 from maestro_cli.config import Loaded
 from maestro_cli.errors import ConfigurationError, MaestroError, UsageError
+from maestro_cli.isolation.entry_points import EntryPoint, installed_entry_points
+from maestro_cli.isolation.host import PluginHost
+from maestro_cli.isolation.loading import Source, checks_of
 
 ENTRY_POINT_GROUP = "maestro.checks"
 BUILTIN = "builtin"
@@ -34,14 +33,26 @@ class BrokenPlugin:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Every check that was found, by id; a plugin that could not be loaded stands in it as a check that errors."""
+    """Every check that was found, by id; a plugin that could not be loaded stands in it as a check that errors.
+
+    Attributes:
+        checks: Id → check.
+        broken: Plugins, or modules of them, that could not be loaded.
+        hosts: The processes that run plugins' checks; `close` ends them.
+    """
 
     checks: dict[str, Check]
     broken: tuple[BrokenPlugin, ...] = ()
+    hosts: tuple[PluginHost, ...] = ()
+
+    def close(self) -> None:
+        """End the plugins' processes; their checks cannot be run any more."""
+        for host in self.hosts:
+            host.close()
 
 
 def discover(loaded: Loaded, *, plugins: bool = True) -> Catalogue:
-    """Find all checks.
+    """Find all checks. Built-in ones are loaded here, everybody else's in processes of their own.
 
     Args:
         loaded: The configuration; its `plugins:` folders are searched.
@@ -52,22 +63,45 @@ def discover(loaded: Loaded, *, plugins: bool = True) -> Catalogue:
     """
     found: dict[str, Check] = {}
     broken: list[BrokenPlugin] = []
-    for name, module in _entry_points(broken, plugins=plugins):
-        for check in _checks_in_package(module, name, broken):
-            _add(found, check, name)
-    if plugins:
-        for index, folder in enumerate(loaded.settings.plugins):
-            path = loaded.root / folder
-            if not path.is_dir():
-                key = f"plugins[{index}]"
-                raise ConfigurationError(f"{loaded.where(key)}: {key}: there is no folder {folder}")
-            for module_path in sorted(path.glob("*.py")):
-                for check in _checks_in_file(module_path, folder, broken):
-                    _add(found, check, folder)
+    run = loaded.settings.run
+    installed = installed_entry_points(ENTRY_POINT_GROUP)
+    hosts = tuple(
+        PluginHost(source, str(loaded.root), run.plugin_memory_mb, run.deadline_s)
+        for source in (_sources(loaded, installed) if plugins else ())
+    )
+    try:
+        for host in hosts:
+            host.start()  # they load while the built-in checks do
+        for check in _built_in(installed, broken):
+            _add(found, check)
+        for host in hosts:
+            for check in host.load():
+                _add(found, replace(check, plugin=host.source.name))
+            name = host.source.name
+            broken.extend(BrokenPlugin(f"{name}: {row.part}" if row.part else name, row.reason) for row in host.broken)
+    except BaseException:
+        for host in hosts:
+            host.close()
+        raise
     for plugin in broken:
         check = _missing(plugin)
         found[check.id] = check
-    return Catalogue(found, tuple(broken))
+    return Catalogue(found, tuple(broken), hosts)
+
+
+def _sources(loaded: Loaded, installed: Sequence[EntryPoint]) -> Iterator[Source]:
+    """Installed plugins, then the project's own folders."""
+    seen = set()
+    for row in sorted(installed, key=lambda row: row.name):
+        if row.name != BUILTIN and row.module not in seen:
+            seen.add(row.module)
+            yield Source(row.name, "module", row.module)
+    for index, folder in enumerate(loaded.settings.plugins):
+        path = loaded.root / folder
+        if not path.is_dir():
+            key = f"plugins[{index}]"
+            raise ConfigurationError(f"{loaded.where(key)}: {key}: there is no folder {folder}")
+        yield Source(folder, "folder", str(path.absolute()))
 
 
 def _missing(plugin: BrokenPlugin) -> Check:
@@ -93,70 +127,30 @@ def _missing(plugin: BrokenPlugin) -> Check:
     )
 
 
-def _add(found: dict[str, Check], check: Check, plugin: str) -> None:
+def _add(found: dict[str, Check], check: Check) -> None:
     other = found.get(check.id)
     if other is not None:
         raise ConfigurationError(
-            f"check {check.id} is defined twice: by {other.plugin} and by {plugin}",
+            f"check {check.id} is defined twice: by {other.plugin} and by {check.plugin}",
             hint="Give one of them another id, or leave that plugin out of plugins:.",
         )
-    found[check.id] = check if plugin == BUILTIN else replace(check, plugin=plugin, trusted=False)
+    found[check.id] = check
 
 
-def _entry_points(broken: list[BrokenPlugin], *, plugins: bool) -> Iterator[tuple[str, ModuleType]]:
-    from importlib.metadata import entry_points
-
-    rows = sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda row: (row.name != BUILTIN, row.name))
-    seen: set[str] = set()
-    for row in rows:
-        if row.value in seen or (row.name != BUILTIN and not plugins):
-            continue
-        seen.add(row.value)
-        try:
-            yield row.name, importlib.import_module(row.module)
-        except BaseException as error:  # noqa: BLE001 - a plugin may do anything at import, sys.exit included
-            broken.append(BrokenPlugin(row.name, _reason(error)))
-    if BUILTIN not in {row.name for row in rows}:
+def _built_in(installed: Sequence[EntryPoint], broken: list[BrokenPlugin]) -> Iterator[Check]:
+    rows = [row for row in installed if row.name == BUILTIN]
+    if not rows:
         raise MaestroError(
             "maestro's own checks are not installed: no entry point `builtin` in the group maestro.checks",
             hint="Install maestro again: pip install --force-reinstall maestro-readiness",
         )
-
-
-def _checks_in_package(module: ModuleType, plugin: str, broken: list[BrokenPlugin]) -> Iterator[Check]:
-    yield from _checks_of(module)
+    module = importlib.import_module(rows[0].module)
+    yield from checks_of(module)
     for info in pkgutil.iter_modules(getattr(module, "__path__", ())):
         try:
-            yield from _checks_of(importlib.import_module(f"{module.__name__}.{info.name}"))
-        except BaseException as error:  # noqa: BLE001 - as above
-            broken.append(BrokenPlugin(f"{plugin}: {info.name}", _reason(error)))
-
-
-def _checks_in_file(path: Path, plugin: str, broken: list[BrokenPlugin]) -> Iterator[Check]:
-    # A name that no installed module has: the project's `checks/redis.py` must not become `redis`.
-    name = f"maestro_plugin_{abs(hash(str(path.parent.resolve())))}_{path.stem}"
-    try:
-        spec = importlib.util.spec_from_file_location(name, path)
-        if spec is None or spec.loader is None:
-            return
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    except BaseException as error:  # noqa: BLE001 - as above
-        broken.append(BrokenPlugin(f"{plugin}: {path.name}", _reason(error)))
-        return
-    yield from _checks_of(module)
-
-
-def _checks_of(module: ModuleType) -> Iterator[Check]:
-    # A check that a module imported from another one is that other one's.
-    for value in vars(module).values():
-        if isinstance(value, Check) and getattr(value.run, "__module__", module.__name__) == module.__name__:
-            yield value
-
-
-def _reason(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]
+            yield from checks_of(importlib.import_module(f"{module.__name__}.{info.name}"))
+        except Exception as error:  # noqa: BLE001 - a missing library costs the checks that need it, visibly
+            broken.append(BrokenPlugin(f"{BUILTIN}: {info.name}", f"{type(error).__name__}: {error}".splitlines()[0]))
 
 
 def select(

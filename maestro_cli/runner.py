@@ -271,6 +271,9 @@ class _Run:
             self._give_up(_Running(self.waiting.popleft(), now), reason)
 
     def _give_up(self, running: _Running, reason: str) -> None:
+        cancel = getattr(running.check.run, "cancel", None)
+        if cancel is not None:  # a check in a process of its own can be ended; one in a thread cannot
+            cancel()
         finding = Finding(Status.ERROR, reason)
         self._record(_checked(running.check, finding, self.ctx, time.perf_counter() - running.started, None))
 

@@ -50,10 +50,19 @@ def perform(invocation: Invocation, loaded: Loaded, selection: Selection) -> Out
     Raises:
         ConfigurationError: For waivers or deadlines that name no check; nothing was run.
     """
-    from maestro_cli.discovery import discover, select
-    from maestro_cli.runner import Interrupted, run
+    from maestro_cli.discovery import discover
 
     catalogue = discover(loaded, plugins=selection.plugins)
+    try:
+        return _perform(invocation, loaded, selection, catalogue)
+    finally:
+        catalogue.close()
+
+
+def _perform(invocation: Invocation, loaded: Loaded, selection: Selection, catalogue: Catalogue) -> Outcome:
+    from maestro_cli.discovery import select
+    from maestro_cli.runner import Interrupted, run
+
     plan = make_plan(loaded, catalogue, invocation)
     checks = select(catalogue, suites=selection.suites, only=selection.only, without=selection.without)
     ctx = make_context(invocation, loaded, selection)

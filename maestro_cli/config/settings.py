@@ -69,6 +69,9 @@ class Auth:
     secret: Secret | None = key("Optional: lets probes forge tokens that differ in one thing only.", default=None)
     public_key_file: str | None = key("PEM file with the public key, for RS256 and ES256.", default=None)
     jwks_url: str | None = key("Where the public keys are published, for RS256 and ES256.", default=None)
+    weak_secrets_file: str | None = key(
+        "Further signing keys to try, one a line, beside the shipped list of well-known ones.", default=None
+    )
     header: str = key("The request header that carries the token.", default="Authorization")
     scheme: str = key("What stands before the token in that header; empty for nothing.", default="Bearer")
     login: Login | None = key("How to log in.", default=None)
@@ -311,6 +314,11 @@ class Project:
         default=None,
         example="service.settings:load",
     )
+    python: str | None = key(
+        "The Python that runs the project's code, where it has an environment of its own; maestro's where absent.",
+        default=None,
+        example=".venv/bin/python",
+    )
     critical_files: tuple[str, ...] = key("Files that must hold no TODO or FIXME; patterns allowed.", default=())
     readme: str | None = key("The operator's documentation.", default=None, example="README.md")
     readme_sections: tuple[str, ...] = key(
@@ -350,6 +358,7 @@ class Run:
     deadlines: Mapping[str, float] = key("Check id → its own deadline, in seconds.", factory=dict)
     total_s: float = key("Deadline of the whole run, in seconds.", default=120, minimum=0.1)
     concurrency: int = key("Checks that run at once.", default=8, minimum=1, maximum=256)
+    plugin_memory_mb: int = key("Most memory that a plugin's process may use, in MB.", default=1024, minimum=64)
     probe_production: bool = key(
         "Let probes that write run in an environment named production, as --probe-production does.", default=False
     )
