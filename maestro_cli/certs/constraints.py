@@ -13,12 +13,17 @@ from maestro_cli.errors import Refused, UsageError
 if TYPE_CHECKING:
     from cryptography import x509
 
-EVERYWHERE = (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0"))
+_OWN = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 
 
 @dataclass(frozen=True, slots=True)
 class Constraints:
-    """The only names a CA may sign for (RFC 5280 §4.2.1.10); the loopback addresses always belong."""
+    """The only names a CA may sign for; a kind of name without an entry is free (RFC 5280 §4.2.1.10).
+
+    Attributes:
+        domains: Each covers itself and all below.
+        networks: Addresses.
+    """
 
     domains: tuple[str, ...] = ()
     networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
@@ -30,25 +35,23 @@ class Constraints:
         """As the extension lists them."""
         from cryptography import x509
 
-        return [*map(x509.DNSName, self.domains), *map(x509.IPAddress, self._networks())]
+        return [*map(x509.DNSName, self.domains), *map(x509.IPAddress, self.networks)]
 
     def refuses(self, host: Host) -> bool:
         """Whether a name lies outside."""
-        if host.kind == "dns":
+        if host.kind == "dns" and self.domains:
             name = host.value.removeprefix("*.")
-            return not any(not domain or name == domain or name.endswith(f".{domain}") for domain in self.domains)
-        if host.kind == "ip":
+            return not any(name == domain or name.endswith(f".{domain}") for domain in self.domains)
+        if host.kind == "ip" and self.networks:
             address = ipaddress.ip_address(host.value)
-            return not any(address in network for network in self._networks())
+            return not any(address in network for network in self.networks)
         return False
-
-    def _networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
-        own = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
-        return tuple(dict.fromkeys((*self.networks, *own)))
 
 
 def parse_constraints(texts: Sequence[str]) -> Constraints:
     """Read `--name-constraint` values: domains (`example.test` covers itself and all below) and networks (`10.0.0.0/8`).
+
+    The loopback addresses always belong: without an entry for addresses every one of them would be free.
 
     Raises:
         UsageError: One is neither.
@@ -65,15 +68,13 @@ def parse_constraints(texts: Sequence[str]) -> Constraints:
                     f"--name-constraint {text!r} is no network ({error}).", hint="For example: 10.0.0.0/8"
                 ) from None
             domains.append(to_ascii(text, name))
-    return Constraints(tuple(domains), tuple(networks))
+    if not texts:
+        return Constraints()
+    return Constraints(tuple(dict.fromkeys(domains)), tuple(dict.fromkeys((*networks, *_OWN))))
 
 
 def constraints_of(certificate: x509.Certificate) -> Constraints | None:
-    """The domains and networks a CA is bound to; None where it has no such extension.
-
-    A kind of name that the extension does not mention is free (RFC 5280 §4.2.1.10), and so it is returned: domains
-    alone leave every address free.
-    """
+    """The domains and networks a CA is bound to; None where it has no such extension."""
     from cryptography import x509
 
     try:
@@ -83,9 +84,8 @@ def constraints_of(certificate: x509.Certificate) -> Constraints | None:
     domains = [name.value for name in names or [] if isinstance(name, x509.DNSName)]
     networks = [name.value for name in names or [] if isinstance(name, x509.IPAddress)]
     return Constraints(
-        tuple(domains) or ("",),
-        tuple(network for network in networks if isinstance(network, (ipaddress.IPv4Network, ipaddress.IPv6Network)))
-        or EVERYWHERE,
+        tuple(domains),
+        tuple(network for network in networks if isinstance(network, (ipaddress.IPv4Network, ipaddress.IPv6Network))),
     )
 
 

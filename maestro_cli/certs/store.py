@@ -193,15 +193,21 @@ def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> boo
 
 
 def write(
-    folder: LockedFolder, files: Mapping[str, bytes | None], *, backups: Iterable[str] = (), now: dt.datetime
+    folder: LockedFolder,
+    files: Mapping[str, bytes | None],
+    *,
+    now: dt.datetime,
+    backups: Iterable[str] = (),
+    exclusive: bool = True,
 ) -> dict[str, str]:
     """Write files of the folder together, keeping the old content of some.
 
     Args:
         folder: The locked folder.
         files: Name → content, or None to remove.
-        backups: Names whose present content is kept beside.
         now: The present, for the backups' names.
+        backups: Names whose present content is kept beside.
+        exclusive: See `LockedFolder.replace`; needed wherever a file that exists is replaced.
 
     Returns:
         Name → name of its backup.
@@ -214,7 +220,7 @@ def write(
             continue
         kept[name] = _free_name(folder.path, backup_name(name, now))
         changes[kept[name]] = old
-    folder.replace(changes | dict(files), keep_mode={name for name in files if is_public(name)}, exclusive=True)
+    folder.replace(changes | dict(files), keep_mode={name for name in files if is_public(name)}, exclusive=exclusive)
     return kept
 
 
