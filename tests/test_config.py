@@ -41,7 +41,7 @@ def problems(folder: Path, content: str | bytes, environ: dict[str, str] | None 
     return str(caught.value.message).replace(f"{folder}/", "")
 
 
-BAD = {
+BAD: dict[str, tuple[str | bytes, str]] = {
     "unknown key": ("api:\n  ur: https://x\n", 'maestro.yaml:2: api.ur: unknown key; did you mean "url"?'),
     "unknown section": ("servce: {}\n", 'maestro.yaml:1: servce: unknown key; did you mean "service"?'),
     "wrong environment": (
