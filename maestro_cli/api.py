@@ -16,13 +16,16 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from maestro_cli.errors import MaestroError, NotConfigured
 from maestro_cli.model import Component, Evidence, Priority, Remedy, Status, Suite
 from maestro_cli.observe.context import Context, FixContext
 from maestro_cli.observe.errors import ControlFailed, Unreachable
 from maestro_cli.redaction import Secret
+
+if TYPE_CHECKING:
+    from maestro_cli.observe.control import Verdict
 
 __all__ = [
     "Check",
@@ -47,6 +50,7 @@ __all__ = [
     "errored",
     "failed",
     "passed",
+    "refusals",
     "skipped",
     "warned",
 ]
@@ -125,6 +129,24 @@ def combine(findings: Iterable[Finding]) -> Finding:
         item for row in sorted(rows, key=lambda row: _WORST_FIRST.index(row.status)) for item in row.evidence
     )
     return Finding(worst, message, evidence, remedies[0] if remedies else None)
+
+
+def refusals(verdict: Verdict, *, held: str, broken: str) -> Finding:
+    """The finding of a probe whose every request should have been refused.
+
+    Args:
+        verdict: What became of them: accepted is a fail, and so is an internal error; an answer that is neither a yes nor
+            a no leaves it open.
+        held: The message when all were refused.
+        broken: The beginning of the message when some were accepted; their names follow.
+    """
+    if verdict.accepted:
+        return failed(f"{broken}: {', '.join(verdict.accepted)}.", *verdict.evidence)
+    if verdict.crashed:
+        return failed(f"It is not refused but crashes the service: {', '.join(verdict.crashed)}.", *verdict.evidence)
+    if verdict.unclear:
+        return errored(f"No clear answer to {', '.join(verdict.unclear)}.", *verdict.evidence)
+    return passed(held, *verdict.evidence)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,35 @@
+"""Tokens without a signature algorithm."""
+
+from __future__ import annotations
+
+from maestro_cli.api import Context, Finding, check, refusals
+from maestro_cli.observe.control import CONTROL_REQUESTS, Trial, attempt_all, real_token
+from maestro_cli.observe.tokens import unsigned
+
+SPELLINGS = ("none", "None", "NONE", "nOnE")
+
+
+@check(
+    "security.jwt-alg-none",
+    component="security",
+    priority="critical",
+    requests=CONTROL_REQUESTS + len(SPELLINGS),
+    faults=("jwt-alg-none", "jwt-signature-unchecked"),
+)
+def jwt_alg_none(ctx: Context) -> Finding:
+    """A token with `alg: none` is refused.
+
+    Why: who may leave the signature out can write any token, and be anybody.
+    Fails when: a token of the first account whose header says `none` (in any of four spellings) and whose signature is
+    empty opens api.auth.protected.
+    Fix: name the accepted algorithms when verifying (PyJWT: `algorithms=["HS256"]`), never take them from the token.
+    Source: RFC 8725 §3.1 to 3.2; OWASP ASVS 5.0 9.1.2
+    """
+    token = real_token(ctx)
+    trials = [
+        Trial(f"alg {spelling}", unsigned({**token.header, "alg": spelling}, token.claims) + ".")
+        for spelling in SPELLINGS
+    ]
+    return refusals(
+        attempt_all(ctx, trials), held="A token with `alg: none` is refused.", broken="An unsigned token is accepted"
+    )

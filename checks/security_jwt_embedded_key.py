@@ -1,0 +1,46 @@
+"""Tokens that bring the key to verify them with."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from maestro_cli.api import Context, Finding, check, refusals
+from maestro_cli.observe.control import CONTROL_REQUESTS, Trial, attempt_all, real_token
+from maestro_cli.observe.tokens import Jwt, encode64, forge, new_key, public_jwk
+
+
+@check(
+    "security.jwt-embedded-key",
+    component="security",
+    priority="critical",
+    requests=CONTROL_REQUESTS + 3,
+    faults=("jwt-jwk-trusted", "jwt-oct-jwk-trusted"),
+)
+def jwt_embedded_key(ctx: Context) -> Finding:
+    """A key that the token itself carries is not trusted.
+
+    Why: a token that may name its own key is signed by whoever wrote it.
+    Fails when: a token signed with a key made a moment ago, and carrying that key in its header `jwk` (RSA, EC or a
+    shared secret), opens api.auth.protected.
+    Fix: verify with the configured key only; switch off the library's support for `jwk` and `x5c` headers.
+    Source: RFC 8725 §3.10; OWASP ASVS 5.0 9.1.3; CVE-2018-0114
+    """
+    return refusals(
+        attempt_all(ctx, _trials(ctx, real_token(ctx))),
+        held="A key that the token carries itself is not trusted.",
+        broken="A token is accepted that carries its own key",
+    )
+
+
+def _trials(ctx: Context, token: Jwt) -> list[Trial]:
+    kid = f"maestro-{ctx.nonce}"
+    trials = []
+    for kind, algorithm in (("RSA", "RS256"), ("EC", "ES256")):
+        key = ctx.shared(f"throw-away-{kind}-key", partial(new_key, kind))
+        header = {"typ": "JWT", "kid": kid, "alg": algorithm, "jwk": public_jwk(key, kid)}
+        trials.append(Trial(f"{kind} in jwk", forge(header, token.claims, key)))
+    secret = ctx.nonce.encode() * 4
+    shared = {"kty": "oct", "k": encode64(secret), "kid": kid, "alg": "HS256"}
+    header = {"typ": "JWT", "kid": kid, "alg": "HS256", "jwk": shared}
+    trials.append(Trial("a shared secret in jwk", forge(header, token.claims, secret)))
+    return trials

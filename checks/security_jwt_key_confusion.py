@@ -1,0 +1,49 @@
+"""Tokens signed with what everybody knows."""
+
+from __future__ import annotations
+
+from maestro_cli.api import Context, Finding, check, refusals
+from maestro_cli.observe.control import CONTROL_REQUESTS, Trial, attempt_all, real_token
+from maestro_cli.observe.public_keys import KEY_REQUESTS, MAXIMUM_KEYS, public_keys
+from maestro_cli.observe.tokens import Jwt, forge, spellings_of_public_key
+
+SPELLINGS = 6
+
+
+@check(
+    "security.jwt-key-confusion",
+    component="security",
+    priority="critical",
+    requests=CONTROL_REQUESTS + KEY_REQUESTS + 2 + MAXIMUM_KEYS * SPELLINGS,
+    faults=("jwt-empty-key", "jwt-public-key-as-secret"),
+)
+def jwt_key_confusion(ctx: Context) -> Finding:
+    """A token signed with a public or an empty key is refused.
+
+    Why: a verifier that takes the algorithm from the token uses the public key as if it were a shared secret; one whose
+    secret was never set uses an empty one. Both are known to everybody.
+    Fails when: an HS256 token signed with the service's public key (api.auth.public_key_file, api.auth.jwks_url, its
+    /.well-known/jwks.json, its TLS certificate), in any of its spellings, or with an empty key, opens
+    api.auth.protected.
+    Fix: fix the algorithm where tokens are verified and give each algorithm a key of its own type; refuse to start
+    without a key.
+    Source: RFC 8725 §2.1, §3.1; OWASP ASVS 5.0 9.1.2
+    """
+    trials = _trials(ctx, real_token(ctx))
+    return refusals(
+        attempt_all(ctx, trials),
+        held="A token signed with a public or an empty key is refused.",
+        broken="A token is accepted that is signed with",
+    )
+
+
+def _trials(ctx: Context, token: Jwt) -> list[Trial]:
+    header = {**token.header, "alg": token.algorithm if token.algorithm.startswith("HS") else "HS256"}
+    trials = [
+        Trial("an empty key", forge(header, token.claims, b"")),
+        Trial("a zero byte", forge(header, token.claims, b"\0")),
+    ]
+    for place, key in public_keys(ctx, with_certificate=True):
+        for number, spelling in enumerate(spellings_of_public_key(key)[:SPELLINGS], 1):
+            trials.append(Trial(f"the public key of {place}, spelling {number}", forge(header, token.claims, spelling)))
+    return trials

@@ -1,0 +1,54 @@
+"""Tokens that say where to fetch the key to verify them with."""
+
+from __future__ import annotations
+
+from maestro_cli.api import Context, Evidence, Finding, check, failed, refusals
+from maestro_cli.observe.callback import Listener
+from maestro_cli.observe.control import CONTROL_REQUESTS, Trial, attempt_all, real_token
+from maestro_cli.observe.tokens import Jwt, forge, new_key, public_jwk
+
+
+@check(
+    "security.jwt-key-url",
+    component="security",
+    priority="critical",
+    requests=CONTROL_REQUESTS + 3,
+    faults=("jwt-jku-trusted", "jwt-jku-fetched"),
+)
+def jwt_key_url(ctx: Context) -> Finding:
+    """An address that the token names is not fetched.
+
+    Why: who may say where the key is signs with a key of his own, and makes the service call any address inside its
+    network.
+    Fails when: a token whose header `jku` or `x5u` names a listener on the loopback address opens api.auth.protected, or
+    makes the service call that listener (seen where the service runs on this machine).
+    Fix: fetch keys from one configured address only; ignore `jku` and `x5u`.
+    Source: RFC 8725 §3.10; OWASP ASVS 5.0 9.1.3; CWE-918
+    """
+    token = real_token(ctx)
+    kid = f"maestro-{ctx.nonce}"
+    key = ctx.shared("throw-away-EC-key", lambda: new_key("EC"))
+    rsa = ctx.shared("throw-away-RSA-key", lambda: new_key("RSA"))
+    with Listener({"keys": [public_jwk(key, kid), public_jwk(rsa, f"{kid}-rsa")]}) as listener:
+        verdict = attempt_all(ctx, _trials(token, kid, listener.url, key, rsa))
+        calls = listener.calls()
+    called = Evidence("calls of the listener", ", ".join(calls) or "none", "none")
+    if calls and not verdict.accepted:
+        return failed("The service fetches an address that a token names.", called, *verdict.evidence)
+    finding = refusals(
+        verdict, held="An address that the token names is not fetched.", broken="A token is accepted that names"
+    )
+    return Finding(finding.status, finding.message, (called, *finding.evidence), finding.remedy)
+
+
+def _trials(token: Jwt, kid: str, url: str, key: object, rsa: object) -> list[Trial]:
+    headers = (
+        ({"typ": "JWT", "alg": "ES256", "kid": kid, "jku": f"{url}/ec/jwks.json"}, key, "jku with an EC key"),
+        (
+            {"typ": "JWT", "alg": "RS256", "kid": f"{kid}-rsa", "jku": f"{url}/rsa/jwks.json"},
+            rsa,
+            "jku with an RSA key",
+        ),
+        ({"typ": "JWT", "alg": "RS256", "kid": f"{kid}-rsa", "x5u": f"{url}/x5u.pem"}, rsa, "x5u"),
+    )
+    return [Trial(name, forge(header, token.claims, signer)) for header, signer, name in headers]

@@ -1,0 +1,44 @@
+"""Tokens whose key id is more than a name."""
+
+from __future__ import annotations
+
+from maestro_cli.api import Context, Finding, check, refusals
+from maestro_cli.observe.control import CONTROL_REQUESTS, Trial, attempt_all, real_token
+from maestro_cli.observe.tokens import forge
+
+KIDS: tuple[tuple[str, str, bytes], ...] = (
+    ("an absolute path", "/dev/null", b""),
+    ("a path upwards", "../../../../../../../../dev/null", b""),
+    ("a file everybody knows", "/proc/sys/kernel/ostype", b"Linux\n"),
+    ("SQL", "maestro' UNION SELECT 'maestro-probe-key' -- ", b"maestro-probe-key"),
+)
+"""Name, kid, and the key that a careless look-up of that kid would find."""
+
+
+@check(
+    "security.jwt-kid-path",
+    component="security",
+    priority="critical",
+    requests=CONTROL_REQUESTS + len(KIDS),
+    faults=("jwt-kid-path", "jwt-kid-sql"),
+)
+def jwt_kid_path(ctx: Context) -> Finding:
+    """The key id is looked up among known keys only.
+
+    Why: a `kid` used as a file name or inside a query lets the writer of a token choose the key, and read what he should
+    not.
+    Fails when: a token opens api.auth.protected whose `kid` is a path to a file with known content, or a piece of SQL
+    that yields a known key.
+    Fix: look `kid` up in a fixed table of keys and refuse what is not there.
+    Source: RFC 8725 §3.10; OWASP ASVS 5.0 9.1.3; CWE-22, CWE-89
+    """
+    token = real_token(ctx)
+    algorithm = token.algorithm if token.algorithm.startswith("HS") else "HS256"
+    trials = [
+        Trial(name, forge({**token.header, "alg": algorithm, "kid": kid}, token.claims, key)) for name, kid, key in KIDS
+    ]
+    return refusals(
+        attempt_all(ctx, trials),
+        held="A key id that is a path or a query finds no key.",
+        broken="A token is accepted whose kid is",
+    )

@@ -1,0 +1,45 @@
+"""When a token begins and ends."""
+
+from __future__ import annotations
+
+import time
+
+from maestro_cli.api import Context, Finding, check, refusals
+from maestro_cli.observe.control import FORGED_REQUESTS, Trial, attempt_all, changed, forger
+from maestro_cli.observe.tokens import forge
+
+SKEW_S = 60
+"""Largest clock skew that a verifier may forgive."""
+
+
+@check(
+    "security.jwt-time",
+    component="security",
+    priority="critical",
+    requests=FORGED_REQUESTS + 4,
+    faults=("jwt-expired-accepted", "jwt-skew-large", "jwt-nbf-ignored", "jwt-exp-optional"),
+)
+def jwt_time(ctx: Context) -> Finding:
+    """A token outside its time is refused.
+
+    Why: a token that never ends is a password that nobody can change.
+    Fails when: a correctly signed token opens api.auth.protected that ended an hour or 65 seconds ago, begins in an hour,
+    or names no end.
+    Fix: verify `exp` and `nbf` with at most 60 s of leeway, and require `exp` (PyJWT: `options={"require": ["exp"]}`).
+    Source: OWASP ASVS 5.0 9.2.1; RFC 7519 §4.1.4 to 4.1.5
+    """
+    token, key = forger(ctx)
+    now = int(time.time())
+    past = {"nbf": now - 7200, "iat": now - 7200} if "nbf" in token.claims else {"iat": now - 7200}
+    cases = (
+        ("ended an hour ago", changed(token.claims, **past, exp=now - 3600)),
+        (f"ended {SKEW_S + 5} s ago", changed(token.claims, **past, exp=now - SKEW_S - 5)),
+        ("begins in an hour", changed(token.claims, nbf=now + 3600, exp=now + 7200)),
+        ("without exp", changed(token.claims, exp=None)),
+    )
+    trials = [Trial(name, forge(token.header, claims, key)) for name, claims in cases]
+    return refusals(
+        attempt_all(ctx, trials),
+        held="A token outside its time is refused.",
+        broken="A correctly signed token is accepted that",
+    )

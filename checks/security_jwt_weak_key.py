@@ -1,0 +1,115 @@
+"""A signing key that can be guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from maestro_cli.api import Context, Evidence, Finding, check, errored, failed, passed
+from maestro_cli.observe.control import CONTROL_REQUESTS, Trial, attempt_all, real_token
+from maestro_cli.observe.session import settings_of
+from maestro_cli.observe.tokens import HASHES, Jwt, crack, forge
+
+WORDS = Path(__file__).with_name("weak_jwt_secrets.txt")
+MAXIMUM_FILE = 64_000_000
+"""Bytes of api.auth.weak_secrets_file that are tried: 64 MB of words take some seconds."""
+
+
+@check(
+    "security.jwt-weak-key",
+    component="security",
+    priority="critical",
+    requests=CONTROL_REQUESTS + 1,
+    faults=("jwt-weak-key", "jwt-short-key"),
+)
+def jwt_weak_key(ctx: Context) -> Finding:
+    """The signing key is not a known default.
+
+    Why: one issued token is enough to try millions of keys a second, at home and unseen; who finds the key is everybody.
+    Fails when: a token of this service is signed with a word of the shipped list (defaults of frameworks, tutorials and
+    documentation), one of api.auth.weak_secrets_file, or one made of the service's own name; or when api.auth.secret is
+    shorter than the hash (32 bytes for HS256). The key itself is never shown.
+    Fix: `maestro secrets generate`, restart the service, and let everybody log in again.
+    Source: RFC 7518 §3.2; OWASP ASVS 5.0 9.1.1, 11.2.3; CWE-521
+    """
+    token = real_token(ctx)
+    if not token.algorithm.startswith("HS"):
+        return _asymmetric(ctx, token)
+    tried = 0
+
+    def counted() -> Iterator[str]:
+        nonlocal tried
+        for candidate in _candidates(ctx):
+            tried += 1
+            yield candidate
+
+    found = crack(token, counted())
+    if found is not None:
+        return _forged(ctx, token, found)
+    evidence = Evidence("guessed offline", f"none of {tried} candidates", "none")
+    secret = settings_of(ctx).secret
+    if secret is None:
+        return passed(f"None of {tried} known keys signs this service's tokens.", evidence)
+    wanted = int(token.algorithm[2:]) if token.algorithm[2:] in HASHES else 256
+    bits = len(secret.reveal().encode()) * 8
+    length = Evidence("length of api.auth.secret", f"{bits} bits", f"at least {wanted} bits")
+    if bits < wanted:
+        return failed(f"The signing key has {bits} bits; {token.algorithm} needs {wanted}.", evidence, length)
+    return passed(f"None of {tried} known keys signs this service's tokens.", evidence, length)
+
+
+def _forged(ctx: Context, token: Jwt, key: str) -> Finding:
+    verdict = attempt_all(ctx, [Trial("forged with the guessed key", forge(token.header, token.claims, key.encode()))])
+    guessed = Evidence("guessed offline", "the key", "no candidate fits")
+    if verdict.unclear:
+        return errored("The signing key was guessed; no clear answer to a token forged with it.", guessed)
+    forging = "a token forged with it is accepted" if verdict.accepted else "it signs the tokens issued now"
+    return failed(
+        f"The signing key is on a list of well-known keys; {forging}.",
+        guessed,
+        *verdict.evidence,
+        command="maestro secrets generate",
+    )
+
+
+def _asymmetric(ctx: Context, token: Jwt) -> Finding:
+    """No word list helps against a private key; its size does (RFC 7518 §3.3: RSA of 2048 bits or more)."""
+    from maestro_cli.observe.public_keys import public_keys, size_of
+
+    keys = public_keys(ctx)
+    if not keys:
+        ctx.require(None, "api.auth.public_key_file or api.auth.jwks_url")
+    evidence = [Evidence(f"key of {place}", size_of(key), "RSA of 2048 bits or more, or EC") for place, key in keys]
+    small = [item for item in evidence if item.observed.startswith("RSA") and int(item.observed.split()[1]) < 2048]
+    if small:
+        return failed(f"{token.algorithm} tokens are verified with {small[0].observed}.", *evidence)
+    return passed(f"{token.algorithm} tokens are verified with {evidence[0].observed}.", *evidence)
+
+
+def _candidates(ctx: Context) -> Iterator[str]:
+    yield ""
+    for line in WORDS.read_text("utf-8").splitlines():
+        if line and not line.startswith("# "):
+            yield line
+    yield from _own_names(ctx)
+    name = settings_of(ctx).weak_secrets_file
+    if name is not None:
+        with ctx.path(name).open(encoding="utf-8", errors="surrogateescape") as stream:
+            size = 0
+            for line in stream:
+                size += len(line)
+                if size > MAXIMUM_FILE:
+                    return
+                yield line.rstrip("\r\n")
+
+
+def _own_names(ctx: Context) -> Iterator[str]:
+    """What people make of their service's name."""
+    name = ctx.settings.service.name
+    stems = dict.fromkeys((name, name.lower(), name.replace("-", "_"), name.replace("-", ""), name.partition("-")[0]))
+    for stem in stems:
+        for ending in ("", "123", "1234", "2024", "2025", "2026", "!", "jwt", "secret", "key", "secretkey", "password"):
+            for joint in ("", "-", "_"):
+                yield f"{stem}{joint}{ending}"
+        for middle in ("secret-key", "secret_key", "jwt-secret", "jwt_secret", "jwt-secret-key", "jwt_secret_key"):
+            yield from (f"{stem}-{middle}", f"{stem}_{middle}")

@@ -1,0 +1,58 @@
+"""How long tokens live."""
+
+from __future__ import annotations
+
+from maestro_cli.api import Context, Evidence, Finding, NotConfigured, check, combine, failed, passed
+from maestro_cli.observe.session import LOGIN_REQUESTS, Session, for_account
+from maestro_cli.observe.tokens import parse
+
+SLACK_S = 60
+
+
+@check(
+    "security.token-lifetime",
+    component="security",
+    priority="high",
+    requests=LOGIN_REQUESTS,
+    faults=("jwt-access-long-lived", "refresh-long-lived", "jwt-without-exp"),
+)
+def token_lifetime(ctx: Context) -> Finding:
+    """Tokens live no longer than configured.
+
+    Why: a stolen token is good until it ends; that is what short lives are for.
+    Fails when: an access token lives longer than api.auth.access_minutes, a refresh token longer than
+    api.auth.refresh_days, or one of them names no end.
+    Fix: shorten them where they are issued, or write down in maestro.yaml what is meant.
+    Source: OWASP ASVS 5.0 9.2.1, 7.3.2; RFC 9700 §4.14.2
+    """
+    session = for_account(ctx, 0)
+    findings = [_judge("access token", session.access_token, session.auth.access_minutes * 60, session)]
+    if session.refresh_token is not None:
+        findings.append(_judge("refresh token", session.refresh_token, session.auth.refresh_days * 86_400, session))
+    seen = [finding for finding in findings if finding is not None]
+    if not seen:
+        raise NotConfigured("the service's tokens are no JSON Web Tokens, so their end cannot be read")
+    return combine(seen)
+
+
+def _judge(name: str, text: str, longest_s: float, session: Session) -> Finding | None:
+    token = parse(text)
+    if token is None:
+        return None
+    end = token.claims.get("exp")
+    expected = f"at most {_words(longest_s)}"
+    if not isinstance(end, int | float):
+        return failed(f"The {name} names no end.", Evidence(f"life of the {name}", "no exp", expected))
+    begin = token.claims.get("iat")
+    life = end - (begin if isinstance(begin, int | float) else session.issued_at)
+    evidence = Evidence(f"life of the {name}", _words(life), expected)
+    if life > longest_s + SLACK_S:
+        return failed(f"The {name} lives for {_words(life)}.", evidence)
+    return passed(f"The {name} lives for {_words(life)}.", evidence)
+
+
+def _words(seconds: float) -> str:
+    for unit, size in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.4g} {unit}"
+    return f"{seconds:.4g} s"
