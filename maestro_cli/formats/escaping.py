@@ -7,9 +7,6 @@ import re
 _JOINERS = frozenset("\u200c\u200d")
 """Zero-width (non-)joiners: part of correct Persian, Hindi and emoji, and unable to do harm."""
 
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What the production `Char` of XML 1.0 §2.2 leaves out; no entity can bring these in either."""
-
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -58,11 +55,10 @@ def without_surrogates(text: str) -> str:
 
 
 def xml_text(text: str) -> str:
-    """For an element's content or a double-quoted attribute of XML 1.0; what XML cannot hold is spelled out."""
-    text = _NOT_XML.sub(lambda match: _shown(match[0]), text)
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
+    """For an element's content in XML 1.0 or HTML. What XML cannot hold, not even as an entity, `visible` spells out."""
+    return visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
 
 
 def xml_attribute(text: str) -> str:
-    """`xml_text` whose line breaks survive a parser's attribute normalisation (XML 1.0 §3.3.3)."""
-    return xml_text(text).replace("\n", "&#10;").replace("\r", "&#13;").replace("\t", "&#9;")
+    """For a double-quoted attribute; line breaks survive a parser's normalisation (XML 1.0 §3.3.3)."""
+    return xml_text(text).replace("\n", "&#10;")

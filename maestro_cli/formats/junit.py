@@ -61,7 +61,7 @@ def _suite(
         *_numbers(checks),
         ("skipped", str(sum(check.status is Status.SKIP for check in checks))),
         ("time", _seconds(math.fsum(check.duration_s for check in checks if math.isfinite(check.duration_s)))),
-        ("timestamp", f"{wording.utc(report.started_at).replace(tzinfo=None):%Y-%m-%dT%H:%M:%S}"),
+        ("timestamp", wording.utc(report.started_at).replace(tzinfo=None).isoformat(timespec="seconds")),
     ]
     yield f"  <testsuite{_attributes(values)}>"
     properties = [

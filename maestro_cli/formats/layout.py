@@ -54,6 +54,11 @@ def _pieces(word: str, width: int) -> Iterator[str]:
     yield piece
 
 
+def cut(text: str, width: int) -> str:
+    """At most `width` columns; "…" stands for the rest."""
+    return text if cells(text) <= width else next(_pieces(text, width - 1)) + "…"
+
+
 def wrap(text: str, width: int) -> list[str]:
     """Lines of at most `width` columns; the text's own line breaks are kept, what cannot be seen is spelled out."""
     width = max(width, 2)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from maestro_cli.formats import wording
 from maestro_cli.formats.escaping import clip, one_line
-from maestro_cli.formats.layout import Page, Segment, cells, pad
+from maestro_cli.formats.layout import Page, Segment, cells, cut, pad
 from maestro_cli.model import CheckResult, ComponentScore, Evidence, Report, Status, Verdict
 
 NARROWEST, WIDEST = 40, 100
 """Columns: narrower is unreadable, wider makes lines that the eye loses."""
 
-BAR = 16
+BARS = ((72, 16), (62, 8), (0, 0))
+"""From how many columns on a component's bar takes how many; a narrow terminal keeps the numbers and the words."""
+
 EVIDENCE_SHOWN = 5
 VALUE_SHOWN, VALUE_SHOWN_VERBOSE = 300, 4000
 """Characters of one observed value."""
@@ -83,37 +84,42 @@ class _Writer:
 
     def breakdown(self, report: Report) -> None:
         self._heading("Components")
-        column = max([len("Multi-tenancy"), *(min(cells(one_line(c.title)), 20) for c in report.components)])
+        column = 18 if self._page.width >= BARS[1][0] else 13
+        column = max([cells("Coverage"), *(min(cells(one_line(c.title)), column) for c in report.components)])
         for component in report.components:
             self._component(component, column)
         if not report.components:
             self._page.line(("  none", "quiet"))
         score = wording.score_text(report.score)
-        total = score if report.score is None else f"{score} of 100"
+        total = score if score == wording.NOT_MEASURED else f"{score} of 100"
         self._page.blank()
         self._page.line((f"  {pad('Score', column)}  ", ""), (total, "heading"))
         self._page.line((f"  {pad('Coverage', column)}  {wording.score_text(report.coverage)} %", ""))
 
     def _component(self, component: ComponentScore, column: int) -> None:
-        score, word = component.score, wording.component_word(component)
-        measured = score is not None and math.isfinite(score)
-        filled = int(min(max(score, 0.0), 100.0) / 100 * BAR) if score is not None and measured else 0
+        word, score = wording.component_word(component), wording.score_text(component.score)
+        style = {"ready": "pass", "mostly ready": "warn", "not ready": "fail"}.get(word, "quiet")
+        bar = next(length for columns, length in BARS if self._page.width >= columns)
+        filled = 0 if component.score is None or word == wording.NOT_MEASURED else int(component.score * bar / 100)
+        filled = min(max(filled, 0), bar)
         counts = component.counts
         troubles = [
             f"{number} {name}"
             for number, name in ((counts.fail, "fail"), (counts.error, "error"), (counts.warn, "warn"))
             if number
         ]
-        styles = {"ready": "pass", "mostly ready": "warn", "not ready": "fail"}
-        self._page.block(
-            ", ".join(troubles) or wording.counts_text(counts),
-            (f"  {pad(clip(one_line(component.title), 20), column)}  ", ""),
-            (self._glyphs.full * filled, styles.get(word, "")),
-            (self._glyphs.empty * (BAR - filled), "quiet"),
-            (f"  {wording.score_text(score) if measured else '-':>5}  ", "heading"),
-            (pad(word, 12) + "  ", styles.get(word, "quiet")),
-            indent=column + BAR + 27,
-        )
+        row: list[Segment] = [
+            (f"  {pad(cut(one_line(component.title), column), column)}  ", ""),
+            (self._glyphs.full * filled, style),
+            (self._glyphs.empty * (bar - filled), "quiet"),
+            ("  " if bar else "", ""),
+            (f"{'-' if word == wording.NOT_MEASURED else score:>5}  ", "heading"),
+            (pad(word, 12), style),
+        ]
+        if bar:
+            self._page.block(", ".join(troubles) or wording.counts_text(counts), *row, indent=column + bar + 27)
+        else:
+            self._page.line(*row)
 
     def outages(self, report: Report) -> None:
         found = wording.outages(report)
@@ -224,7 +230,7 @@ class _Writer:
 
     def _heading(self, text: str) -> None:
         self._page.blank()
-        self._page.line((text, "heading"))
+        self._page.block(text, indent=0, style="heading")
 
     def _status(self, status: Status) -> tuple[Segment, ...]:
         word = status.value.upper() if status in {Status.FAIL, Status.ERROR, Status.WARN} else status.value

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from maestro_cli.formats.escaping import one_line
+from maestro_cli.formats.escaping import clip, one_line
 from maestro_cli.model import (
     CheckResult,
     ComponentScore,
@@ -96,7 +96,12 @@ def duration_text(seconds: float) -> str:
 
 def utc(moment: datetime) -> datetime:
     """The moment in UTC; a naive one is taken to be in UTC already."""
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:  # the first or the last day of the calendar, which no run sees
+        return moment.replace(tzinfo=UTC)
 
 
 def rfc3339(moment: datetime) -> str:
@@ -114,7 +119,7 @@ def verdict_text(report: Report) -> str:
     """As in "ready for production", "not ready for production", "unknown: nothing could be measured"."""
     if report.verdict is Verdict.UNKNOWN:
         return "unknown: nothing could be measured"
-    return f"{_VERDICTS[report.verdict]} for {one_line(report.gate.name) or 'deployment'}"
+    return f"{_VERDICTS[report.verdict]} for {one_line(clip(report.gate.name, 60)) or 'deployment'}"
 
 
 def component_word(component: ComponentScore) -> str:
