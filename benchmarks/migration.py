@@ -210,7 +210,7 @@ def hold(url: str, kind: str, seconds: float) -> threading.Thread:
     def idle() -> None:
         connection = psycopg2.connect(url, application_name=f"idle {kind}")
         with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM (SELECT FROM process_metrics LIMIT 5) some")
+            cursor.execute("SELECT count(*) FROM (SELECT FROM process_metrics LIMIT 5) AS few")
             if kind == "writer":
                 cursor.execute("INSERT INTO process_metrics (project_id, metric_type) VALUES (md5('p1')::uuid, 'idle')")
             begun.set()

@@ -176,6 +176,12 @@ class Catalog:
         """Its direct partitions."""
         return (t for t in self.tables.values() if t.is_partition and t.parent == table)
 
+    def tree(self, table: str) -> Iterator[Table]:
+        """The table and all its partitions: who asks a partition directly is not stopped by what guards the parent."""
+        yield self.tables[table]
+        for partition in self.partitions(table):
+            yield from self.tree(partition.name)
+
     def leaves(self, table: str) -> Iterator[Table]:
         """The partitions that hold rows, at any depth; the table itself where it is not partitioned."""
         found = self.tables[table]

@@ -16,7 +16,7 @@ from maestro_cli.tenants.spec import Spec, TableSpec
 from maestro_cli.tenants.steps import Mode, Phase, Step
 
 POLICY = "maestro_tenant"
-TENANTS_DENIED = ("UPDATE", "DELETE", "TRUNCATE")
+TENANTS_DENIED = ("DELETE", "TRUNCATE")
 """What the application's role has no business doing with the table of tenants: a DELETE takes every row along."""
 TABLES_DENIED = ("TRUNCATE", "TRIGGER", "REFERENCES")
 """What row-level security does not look at."""
@@ -32,15 +32,8 @@ def contract(spec: Spec, catalog: Catalog) -> Iterator[Step]:
         return
     yield from _revoke(spec, catalog)
     for table in spec.tables:
-        for member in _tree(catalog.tables[table.name], catalog):
+        for member in catalog.tree(table.name):
             yield from _row_security(member, spec, catalog)
-
-
-def _tree(table: Table, catalog: Catalog) -> Iterator[Table]:
-    """The table and its partitions: a policy on the parent does not hold for who asks the partition."""
-    yield table
-    for partition in catalog.partitions(table.name):
-        yield from _tree(partition, catalog)
 
 
 def is_strict(default: str | None, spec: Spec) -> bool:
@@ -100,9 +93,9 @@ def _drop_old_uniques(table: TableSpec, spec: Spec, catalog: Catalog) -> Iterato
 
 
 def _revoke(spec: Spec, catalog: Catalog) -> Iterator[Step]:
-    targets = [(spec.tenants, TENANTS_DENIED)]
+    targets: list[tuple[str, tuple[str, ...]]] = [(spec.tenants, TENANTS_DENIED)]
     for table in spec.tables:
-        targets += [(member.name, TABLES_DENIED) for member in _tree(catalog.tables[table.name], catalog)]
+        targets += [(member.name, TABLES_DENIED) for member in catalog.tree(table.name)]
     for table_name, denied in targets:
         too_much = [right for right in denied if right in catalog.privileges.get(table_name, frozenset())]
         if too_much:

@@ -46,9 +46,7 @@ def _record(session: Session, revision: str) -> None:
         return
     session.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
     session.execute(f"CREATE TABLE IF NOT EXISTS {SCHEMA}.{TABLE} (version_num VARCHAR(32) NOT NULL)")
-    session.execute(
-        f"BEGIN; DELETE FROM {SCHEMA}.{TABLE}; INSERT INTO {SCHEMA}.{TABLE} VALUES ('{revision}'); COMMIT"
-    )
+    session.execute(f"BEGIN; DELETE FROM {SCHEMA}.{TABLE}; INSERT INTO {SCHEMA}.{TABLE} VALUES ('{revision}'); COMMIT")
 
 
 def _remove(session: Session) -> None:

@@ -1,0 +1,205 @@
+"""The way back, in the reverse order: what only the contract step took away comes back first, the column goes last."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from maestro_cli.tenants import sql
+from maestro_cli.tenants.catalog import Catalog, Index, Table
+from maestro_cli.tenants.names import unique_name
+from maestro_cli.tenants.planner_contract import POLICY
+from maestro_cli.tenants.planner_expand import TRIGGER, brief, function_name, tenant_key
+from maestro_cli.tenants.planner_index import REPLACES, concurrent, drop_invalid
+from maestro_cli.tenants.spec import Spec, TableSpec
+from maestro_cli.tenants.steps import Lock, LockMode, Mode, Phase, Plan, Step
+
+_OUR_COLUMNS = frozenset(
+    ("id", "name", "slug", "created_at", "is_active", "max_users", "max_projects", "max_artifacts", "meta")
+)
+
+
+def make_down(spec: Spec, catalog: Catalog, *, keep_tenants: bool) -> Plan:
+    """Plan the way back of what is there.
+
+    Args:
+        spec: What was asked for.
+        catalog: What is there.
+        keep_tenants: The table of tenants holds more than the default tenant, and stays.
+    """
+    return Plan(
+        database=catalog.database,
+        schema=spec.schema,
+        tables=tuple(table.name for table in spec.tables),
+        steps=tuple(_steps(spec, catalog, keep_tenants=keep_tenants)),
+        proposed=spec.proposed,
+    )
+
+
+def obstacles(spec: Spec, catalog: Catalog) -> list[str]:
+    """What stands in the way of dropping the column."""
+    return [
+        f"policy {policy.name} on {table.name} was not made by maestro: drop it first"
+        for table in _migrated(spec, catalog)
+        for policy in catalog.policies.get(table.name, ())
+        if policy.name != POLICY
+    ]
+
+
+def _migrated(spec: Spec, catalog: Catalog) -> list[TableSpec]:
+    return [table for table in spec.tables if catalog.column(table.name, spec.column) is not None]
+
+
+def _steps(spec: Spec, catalog: Catalog, *, keep_tenants: bool) -> Iterator[Step]:
+    tables = _migrated(spec, catalog)
+    for table in tables:
+        yield from _old_uniques(table, spec, catalog)
+    for table in tables:
+        for member in catalog.tree(table.name):
+            yield from _open(member, spec, catalog)
+    for table in tables:
+        yield from _composite_keys(table, spec, catalog)
+    for table in tables:
+        yield from _indexes(table, spec, catalog)
+    for table in reversed(tables):
+        yield _column(table, spec, catalog)
+    if not keep_tenants and _ours(spec, catalog):
+        dropped = f"DROP TABLE {spec.qualified(spec.tenants)}"
+        locks = (Lock(spec.tenants, LockMode.ACCESS_EXCLUSIVE),)
+        yield brief("tenants", spec.tenants, f"drop {spec.tenants}", dropped, locks=locks, phase=Phase.DOWN)
+
+
+def _ours(spec: Spec, catalog: Catalog) -> bool:
+    """Whether the table of tenants is as maestro makes it, and nothing else points to it."""
+    tenants = catalog.tables.get(spec.tenants)
+    if tenants is None or frozenset(tenants.columns) != _OUR_COLUMNS:
+        return False
+    names = {i.name for i in catalog.indexes.get(spec.tenants, ())}
+    migrated = {table.name for table in spec.tables}
+    strangers = [
+        key
+        for keys in catalog.constraints.values()
+        for key in keys
+        if key.kind == "f"
+        and key.referenced == spec.tenants
+        and not key.inherited
+        and (key.table not in migrated or key.columns != (spec.column,))
+    ]
+    return unique_name(spec.tenants, ["slug"]) in names and not strangers and spec.tenants not in catalog.views
+
+
+def _old_uniques(table: TableSpec, spec: Spec, catalog: Catalog) -> Iterator[Step]:
+    """What the contract step dropped, built again from the note on what replaced it.
+
+    First of all: where two tenants have the same value this fails, and nothing has been undone yet.
+    """
+    for index in catalog.indexes.get(table.name, ()):
+        if not (index.comment or "").startswith(REPLACES):
+            continue
+        kind, _, rest = str(index.comment).removeprefix(REPLACES).partition(" ")
+        old, constraint = _described(kind, rest)
+        there = catalog.index(old)
+        if there is not None and there.valid and (kind == "index" or there.constraint):
+            continue
+        if there is not None and not there.valid:
+            yield drop_invalid(there, spec, catalog)
+        if there is None or not there.valid:
+            statement = _rebuilt(kind, rest, old, index, spec)
+            step = concurrent("restore", table.name, f"build {old} again", statement, builds=old, catalog=catalog)
+            yield replace(step, phase=Phase.DOWN)
+        if constraint is not None:
+            quoted = sql.identifier(old)
+            added = f"ALTER TABLE {spec.qualified(table.name)}\n    ADD CONSTRAINT {quoted} UNIQUE USING INDEX {quoted}{constraint}"
+            locks = (Lock(table.name, LockMode.ACCESS_EXCLUSIVE),)
+            title = f"make {old} a constraint again"
+            step = brief("restore-constraint", table.name, title, added, locks=locks, phase=Phase.DOWN)
+            yield replace(step, id=f"restore-constraint:{old}")
+
+
+def _described(kind: str, rest: str) -> tuple[str, str | None]:
+    """The old name, and for a constraint what stands behind it (DEFERRABLE …)."""
+    pattern = r'"(?:[^"]|"")+"|\S+'
+    text = rest if kind == "constraint" else rest.partition(" INDEX ")[2]
+    match = re.match(pattern, text)
+    quoted = match.group(0) if match else text
+    name = quoted[1:-1].replace('""', '"') if quoted.startswith('"') else quoted
+    if kind != "constraint":
+        return name, None
+    deferring = re.search(r"DEFERRABLE.*$", rest)
+    return name, f" {deferring.group(0)}" if deferring else ""
+
+
+def _rebuilt(kind: str, rest: str, old: str, index: Index, spec: Spec) -> str:
+    if kind == "index":
+        return rest.replace("CREATE UNIQUE INDEX ", "CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS ", 1)
+    # The constraint's index had what the new one has, but for the tenant in front.
+    _, _, tail = (index.definition or "").partition(" USING ")
+    tail = tail.replace(f"({sql.identifier(spec.column)}, ", "(", 1)
+    return (
+        f"CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS {sql.identifier(old)}\n"
+        f"    ON {spec.qualified(index.table)} USING {tail}"
+    )
+
+
+def _open(table: Table, spec: Spec, catalog: Catalog) -> Iterator[Step]:
+    """Row-level security off, and a default that lets old code insert again, in one moment."""
+    statements = []
+    if any(policy.name == POLICY for policy in catalog.policies.get(table.name, ())):
+        statements.append(f"DROP POLICY IF EXISTS {POLICY} ON {spec.qualified(table.name)}")
+        statements.append(f"ALTER TABLE {spec.qualified(table.name)} NO FORCE ROW LEVEL SECURITY")
+        statements.append(f"ALTER TABLE {spec.qualified(table.name)} DISABLE ROW LEVEL SECURITY")
+    column = table.columns[spec.column]
+    if column.default is None or spec.default_id not in column.default:
+        alter = f"ALTER TABLE {spec.qualified(table.name)}\n    ALTER COLUMN {sql.identifier(spec.column)}"
+        statements.append(f"{alter} SET DEFAULT {spec.default}")
+    if any(trigger.name == TRIGGER for trigger in catalog.triggers.get(table.name, ())):
+        statements.append(f"DROP TRIGGER IF EXISTS {TRIGGER} ON {spec.qualified(table.name)}")
+        statements.append(f"DROP FUNCTION IF EXISTS {spec.qualified(function_name(table.name))}()")
+    if statements:
+        locks = (Lock(table.name, LockMode.ACCESS_EXCLUSIVE),)
+        title = "open the table to old code again"
+        yield brief("open", table.name, title, *statements, locks=locks, phase=Phase.DOWN)
+
+
+def _composite_keys(table: TableSpec, spec: Spec, catalog: Catalog) -> Iterator[Step]:
+    for key in catalog.foreign_keys(table.name):
+        if spec.column not in key.columns or key.referenced == spec.tenants or key.inherited:
+            continue
+        dropped = f"ALTER TABLE {spec.qualified(table.name)}\n    DROP CONSTRAINT IF EXISTS {sql.identifier(key.name)}"
+        names = dict.fromkeys((str(key.referenced), table.name))
+        locks = tuple(Lock(name, LockMode.ACCESS_EXCLUSIVE) for name in names)
+        step = brief("composite-key", table.name, f"drop {key.name}", dropped, locks=locks, phase=Phase.DOWN)
+        yield replace(step, id=f"composite-key:{key.name}")
+
+
+def _indexes(table: TableSpec, spec: Spec, catalog: Catalog) -> Iterator[Step]:
+    """Dropped beside the traffic: within DROP COLUMN they would be dropped under its lock."""
+    for index in catalog.indexes.get(table.name, ()):
+        if spec.column not in index.columns or index.primary:
+            continue
+        locks = (Lock(table.name, LockMode.ACCESS_EXCLUSIVE),)
+        if index.constraint is not None:
+            dropped = f"ALTER TABLE {spec.qualified(table.name)}\n    DROP CONSTRAINT IF EXISTS {sql.identifier(index.constraint)}"
+            step = brief("unique", table.name, f"drop {index.name}", dropped, locks=locks, phase=Phase.DOWN)
+            yield replace(step, id=f"unique:{index.name}")
+        elif catalog.tables[table.name].partitioned:
+            dropped = f"DROP INDEX IF EXISTS {spec.qualified(index.name)}"
+            step = brief("index", table.name, f"drop {index.name}", dropped, locks=locks, phase=Phase.DOWN)
+            yield replace(step, id=f"index:{index.name}")
+        else:
+            dropped = f"DROP INDEX CONCURRENTLY IF EXISTS {spec.qualified(index.name)}"
+            step = concurrent("index", table.name, f"drop {index.name}", dropped, builds=index.name, catalog=catalog)
+            yield replace(step, phase=Phase.DOWN, mode=Mode.CONCURRENT)
+
+
+def _column(table: TableSpec, spec: Spec, catalog: Catalog) -> Step:
+    alter = f"ALTER TABLE {spec.qualified(table.name)}\n    "
+    key = tenant_key(table, spec, catalog)
+    parts = [f"DROP CONSTRAINT IF EXISTS {sql.identifier(key.name)}"] if key is not None else []
+    parts.append(f"DROP COLUMN IF EXISTS {sql.identifier(spec.column)}")
+    names = [spec.tenants, table.name] if key is not None else [table.name]
+    locks = tuple(Lock(name, LockMode.ACCESS_EXCLUSIVE) for name in names)
+    title = f"drop {spec.column} and its foreign key"
+    statement = alter + ",\n    ".join(parts)
+    return brief("column", table.name, title, statement, locks=locks, phase=Phase.DOWN)
