@@ -106,7 +106,7 @@ class DemoProject:
 
     def write_certificates(self, now: datetime) -> None:
         """Make the CA and the server's pair as `maestro certs generate` does."""
-        from maestro_cli.certs import ensure_pair
+        from maestro_cli.certs.generate import ensure_pair
 
         certs = self.load().settings.certs
         if certs is None:

@@ -52,9 +52,7 @@ def provision(admin_url: Secret, *, owner_password: Secret, app_password: Secret
                 cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role.string,))
                 verb = sql.SQL("ALTER" if cursor.fetchone() else "CREATE")
                 statement = sql.SQL("{} ROLE {} {} {} PASSWORD {}")
-                cursor.execute(
-                    statement.format(verb, role, restricted, sql.SQL(inherit), sql.Literal(word.reveal()))
-                )
+                cursor.execute(statement.format(verb, role, restricted, sql.SQL(inherit), sql.Literal(word.reveal())))
             cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (database,))
             if cursor.fetchone() is None:
                 cursor.execute(sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0").format(name, owner))
@@ -103,7 +101,9 @@ class RunningService:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
 
@@ -183,8 +183,8 @@ class ServiceProject:
     def _environment(self, given: Mapping[str, str]) -> dict[str, str]:
         passed_on = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV")
         ours = {name: os.environ[name] for name in passed_on if name in os.environ}
-        # The present interpreter's packages, also where they came by PYTHONPATH; no .pyc in the user's project.
-        ours |= {"PYTHONPATH": os.pathsep.join(_package_folders()), "PYTHONDONTWRITEBYTECODE": "1"}
+        # The present interpreter's packages, also where they came by PYTHONPATH.
+        ours |= {"PYTHONPATH": os.pathsep.join(_package_folders())}
         return ours | dict(given)
 
     def _run(self, module_and_arguments: list[str], environment: Mapping[str, str]) -> None:
@@ -217,8 +217,11 @@ def _answers(port: int) -> bool:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # only asks whether anybody is there; checks verify the chain
-    with suppress(OSError), socket.create_connection((LOOPBACK, port), timeout=5) as plain:
-        with context.wrap_socket(plain) as connection:
-            connection.sendall(b"GET /live HTTP/1.0\r\nHost: localhost\r\n\r\n")
-            return connection.recv(16).startswith(b"HTTP/1.")
+    with (
+        suppress(OSError),
+        socket.create_connection((LOOPBACK, port), timeout=5) as plain,
+        context.wrap_socket(plain) as connection,
+    ):
+        connection.sendall(b"GET /live HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        return connection.recv(16).startswith(b"HTTP/1.")
     return False

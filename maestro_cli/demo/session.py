@@ -130,7 +130,7 @@ class Demo:
             )
 
     def _migrate_tenants(self) -> None:
-        from maestro_cli.tenants import apply
+        from maestro_cli.tenants.runner import apply
 
         tenancy = self.loaded.settings.tenancy
         if tenancy is None:
