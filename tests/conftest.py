@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from reference_platform import ReferencePlatform, build_platform
 
 from maestro_cli.demo.servers import EmbeddedPostgres, EmbeddedValkey
+from maestro_cli.demo.service import RunningService
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +45,21 @@ def database(postgres_server: EmbeddedPostgres) -> Iterator[str]:
             cursor.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
     finally:
         connection.close()
+
+
+@pytest.fixture(scope="session")
+def reference_platform(
+    postgres_server: EmbeddedPostgres, valkey_server: EmbeddedValkey, tmp_path_factory: pytest.TempPathFactory
+) -> ReferencePlatform:
+    """The reference service's project, migrated to tenants, with accounts and certificates; `.start(*faults)` runs it."""
+    return build_platform(tmp_path_factory.mktemp("reference"), postgres_server, valkey_server)
+
+
+@pytest.fixture(scope="session")
+def reference_service(reference_platform: ReferencePlatform) -> Iterator[RunningService]:
+    """The reference service, running, with every safeguard on."""
+    with reference_platform.start() as running:
+        yield running
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -26,6 +27,11 @@ APPLICATION_ROLE = "maestro_app"
 START_SECONDS = 30
 COMMAND_SECONDS = 60
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", ".pytest_cache", "reports", ".env", "certs")
+
+
+def template_folder() -> Path:
+    """Where the reference service lies in this installation."""
+    return Path(str(resources.files("maestro_cli.templates"))) / "service"
 
 
 def provision(admin_url: Secret, *, owner_password: Secret, app_password: Secret, database: str = DATABASE) -> None:
@@ -66,10 +72,8 @@ def fault_names() -> dict[str, str]:
     """The faults that the service can be started with → what is then wrong, in one sentence each."""
     import ast
 
-    from maestro_cli.templates import SERVICE
-
     # Read, not imported: the service's package is called `service`, a name that is not ours to occupy here.
-    tree = ast.parse((SERVICE / "service" / "faults.py").read_text("utf-8"))
+    tree = ast.parse((template_folder() / "service" / "faults.py").read_text("utf-8"))
     for node in tree.body:
         if isinstance(node, ast.AnnAssign) and getattr(node.target, "id", None) == "FAULTS" and node.value is not None:
             table: dict[str, str] = ast.literal_eval(node.value)
@@ -122,9 +126,7 @@ class ServiceProject:
     @classmethod
     def create(cls, directory: Path) -> Self:
         """Copy the template; files that exist already are overwritten, others stay."""
-        from maestro_cli.templates import SERVICE
-
-        shutil.copytree(SERVICE, directory, dirs_exist_ok=True, ignore=_LEFT_OUT)
+        shutil.copytree(template_folder(), directory, dirs_exist_ok=True, ignore=_LEFT_OUT)
         return cls(directory)
 
     def migrate(self, environment: Mapping[str, str], revision: str = "head") -> None:

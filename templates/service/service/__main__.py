@@ -14,8 +14,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m service", description="Run the API over HTTPS.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8443)
-    parser.add_argument("--cert", default="certs/server.pem", help="PEM file of the certificate chain")
-    parser.add_argument("--key", default="certs/server-key.pem", help="PEM file of its private key")
+    parser.add_argument("--cert", default="certs/fullchain.pem", help="PEM file of the certificate chain")
+    parser.add_argument("--key", default="certs/key.pem", help="PEM file of its private key")
     parser.add_argument("--workers", type=int, default=1)
     arguments = parser.parse_args()
     try:

@@ -17,6 +17,8 @@ from service import careless, faults, redis_store
 from service.settings import Settings
 
 _log = logging.getLogger("service.limits")
+DRAINED = 8
+"""A body up to this many times the limit is read to its end and thrown away, so that its sender gets to see the 413."""
 REFUSED_METHODS = frozenset({"TRACE", "TRACK", "CONNECT"})
 
 
@@ -127,29 +129,24 @@ class RequestLimits:
         if scope["method"] in REFUSED_METHODS:
             await PlainTextResponse("method not allowed", 405, {"Allow": "GET, POST, PATCH, DELETE"})(scope, receive, send)
             return
-        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        headers = dict(scope["headers"])
+        declared = headers.get(b"content-length", b"0")
         if not declared.isdigit() or int(declared[:20]) > self.maximum:
+            await _read(receive, self.maximum * DRAINED, keep=False)
+            await self._too_large(scope, receive, send)
+        elif b"transfer-encoding" in headers:
+            await self._streamed(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    async def _streamed(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Read a body of undeclared length before the rest does: it may not go on for ever."""
+        whole = await _read(receive, self.maximum)
+        if whole is None:
+            await _read(receive, self.maximum * DRAINED, keep=False)
             await self._too_large(scope, receive, send)
             return
-        await self._bounded(scope, receive, send)
-
-    async def _bounded(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Read the body before the rest does, where it declares no length: a stream may not go on for ever."""
-        if b"transfer-encoding" not in dict(scope["headers"]):
-            await self.app(scope, receive, send)
-            return
-        pieces: list[bytes] = []
-        more = True
-        while more:
-            message = await receive()
-            if message["type"] != "http.request":
-                return
-            pieces.append(message.get("body", b""))
-            more = message.get("more_body", False)
-            if sum(map(len, pieces)) > self.maximum:
-                await self._too_large(scope, receive, send)
-                return
-        body: Message | None = {"type": "http.request", "body": b"".join(pieces), "more_body": False}
+        body: Message | None = {"type": "http.request", "body": whole, "more_body": False}
 
         async def replay() -> Message:
             nonlocal body
@@ -161,3 +158,18 @@ class RequestLimits:
     @staticmethod
     async def _too_large(scope: Scope, receive: Receive, send: Send) -> None:
         await JSONResponse({"detail": "the body is too large"}, 413, {"Connection": "close"})(scope, receive, send)
+
+
+async def _read(receive: Receive, maximum: int, *, keep: bool = True) -> bytes | None:
+    """The rest of the body; None where it is longer than `maximum` bytes or the client has gone."""
+    pieces: list[bytes] = []
+    size, more = 0, True
+    while more:
+        message = await receive()
+        size += len(message.get("body", b""))
+        if message["type"] != "http.request" or size > maximum:
+            return None
+        if keep:
+            pieces.append(message["body"])
+        more = message.get("more_body", False)
+    return b"".join(pieces)

@@ -39,11 +39,12 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_url="/openapi.json" if docs else None,
     )
     errors.install(app)
-    for part in (authentication, projects, artifacts, operations):
-        app.include_router(part.router)
+    routers = [part.router for part in (authentication, projects, artifacts, operations)]
+    for router in routers:
+        app.include_router(router)
     careless.expose(app)
     # The last one added is the first to see a request and the last to see its answer.
-    app.add_middleware(RateLimit, settings=settings, routes=app.router.routes)
+    app.add_middleware(RateLimit, settings=settings, routes=[route for router in routers for route in router.routes])
     app.add_middleware(RequestLimits, settings=settings)
     app.add_middleware(RequestLog)
     app.add_middleware(CrossOrigin, origins=settings.cors_origins)

@@ -12,17 +12,24 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from service import faults
 
 MAXIMUM_META_BYTES = 16 * 1024
+MAXIMUM_META_DEPTH = 20
+"""Deeper JSON can be stored, but whoever reads it may choke on it."""
+
+
+def _depth(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(_depth, inner), default=0)
 
 
 def _storable(value: dict[str, Any]) -> dict[str, Any]:
-    """JSON that PostgreSQL can store: no NaN, no NUL, no endless nesting."""
+    """JSON that PostgreSQL can store and everybody can read: no NaN, no NUL, no deep nesting."""
     try:
         text = json.dumps(value, allow_nan=False)
-        text.encode()
+        deep = _depth(value) > MAXIMUM_META_DEPTH
     except (ValueError, RecursionError):
         raise ValueError("must be plain JSON") from None
-    if "\\u0000" in text or len(text) > MAXIMUM_META_BYTES:
-        raise ValueError(f"must hold no NUL and at most {MAXIMUM_META_BYTES} bytes")
+    if deep or "\\u0000" in text or len(text) > MAXIMUM_META_BYTES:
+        raise ValueError(f"must hold no NUL, at most {MAXIMUM_META_DEPTH} levels and {MAXIMUM_META_BYTES} bytes")
     return value
 
 
