@@ -7,12 +7,13 @@ does, this process sees its end of the socket close and ends with all its worker
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from maestro_cli.api import Check
@@ -90,6 +91,7 @@ def _serve(control: socket.socket) -> None:
         os.chdir(order["folder"])
         source = Source(order["name"], order["kind"], order["location"])
         checks = dict(_load(control, source, frozenset(order["without"])))
+        _preload(checks)
         _fork_on_request(control, checks)
 
 
@@ -110,6 +112,21 @@ def _load(control: socket.socket, source: Source, without: frozenset[str]) -> It
             yield from ((check.id, check) for check in found)
     signal.alarm(0)
     send(control, {"ready": True})
+
+
+_HEAVY = {"http": "urllib3", "database": "psycopg2", "redis": "redis"}
+"""What `ctx.http` and its like import when they are first used."""
+
+
+def _preload(checks: Mapping[str, Check]) -> None:
+    """Import once, here, what the checks' own code shows that every worker would import for itself."""
+    names = {
+        name for check in checks.values() for name in getattr(getattr(check.run, "__code__", None), "co_names", ())
+    }
+    for attribute, module in _HEAVY.items():
+        if attribute in names:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(module)
 
 
 def _reason(error: BaseException) -> str:

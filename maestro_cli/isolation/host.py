@@ -26,6 +26,10 @@ T = TypeVar("T")
 ANSWER_S = 10.0
 """How long the fork server may take to fork or to bury a worker; it does nothing else."""
 
+PROCESSORS = os.cpu_count() or 1
+PATIENCE_S = 0.01
+"""With a worker per processor at work, how long to wait for one to come free before another is forked."""
+
 
 @dataclass(frozen=True, slots=True)
 class Broken:
@@ -135,7 +139,7 @@ class PluginHost:
     _server: _Server | None = field(default=None, repr=False)
     _idle: list[_Worker] = field(default_factory=list, repr=False)
     _workers: set[int] = field(default_factory=set, repr=False)
-    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    _changed: threading.Condition = field(default_factory=threading.Condition, repr=False)
     _checks: list[Check] = field(default_factory=list, repr=False)
 
     def start(self) -> None:
@@ -205,14 +209,17 @@ class PluginHost:
 
     def close(self) -> None:
         """End every process of the plugin."""
-        with self._lock:
+        with self._changed:
             self._end_server()
 
     def acquire(self, context: Context | FixContext) -> _Worker:
         """A worker that knows the context: an idle one, or a new one."""
-        with self._lock:
-            if self._idle and isinstance(context, Context):
-                return self._idle.pop()
+        with self._changed:
+            if isinstance(context, Context):
+                if len(self._workers) >= PROCESSORS:
+                    self._changed.wait_for(lambda: self._idle, PATIENCE_S)
+                if self._idle:
+                    return self._idle.pop()
             worker = self._fork() or self._fork()
             if worker is None:
                 raise MaestroError(f"the process of plugin {self.source.name} does not stay alive")
@@ -238,9 +245,10 @@ class PluginHost:
 
     def release(self, worker: _Worker) -> None:
         """Give a worker back after a plain finding."""
-        with self._lock:
+        with self._changed:
             if worker.pid in self._workers:
                 self._idle.append(worker)
+                self._changed.notify()
             else:
                 worker.connection.close()
 
@@ -249,7 +257,7 @@ class PluginHost:
         # Shut down rather than closed: a thread that waits for its answer has to wake up.
         with contextlib.suppress(OSError):
             worker.connection.shutdown(socket.SHUT_RDWR)
-        with self._lock:
+        with self._changed:
             if self._server is None or worker.pid not in self._workers:
                 return None
             self._workers.discard(worker.pid)
