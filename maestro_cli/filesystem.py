@@ -17,7 +17,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import json
 import os
 import secrets
 import stat
@@ -27,11 +26,10 @@ from datetime import datetime
 from pathlib import Path
 
 from maestro_cli import folder_exchange as exchange
+from maestro_cli import folder_journal as journal
 from maestro_cli.errors import MaestroError, OutOfReach, Refused
 
 PRIVATE = 0o600
-JOURNAL = ".maestro-journal"
-_NEW = ".maestro-new"
 _POLL_S = 0.05
 _BULK = 64
 """From this many files on, one syncfs(2) is cheaper than an fsync(2) each and promises the same."""
@@ -118,9 +116,9 @@ def locked(directory: Path, *, wait_s: float = 30.0) -> Iterator[LockedFolder]:
         handle = _lock_real(directory, time.monotonic() + wait_s)
     try:
         with _explained(directory):
-            roll_forward(directory)
-            _sweep(directory)
-        yield LockedFolder(directory)
+            journal.roll_forward(handle)
+            journal.sweep(handle)
+        yield LockedFolder(directory, handle)
     finally:
         os.close(handle)
 
@@ -131,7 +129,7 @@ def recover(directory: Path) -> None:
     Costs three lookups when all is well. A folder that may only be read is left as it is.
     """
     try:
-        if exchange.pending(directory) or (directory / JOURNAL).exists():
+        if exchange.pending(directory) or journal.is_pending(directory):
             with locked(directory):
                 pass
     except MaestroError:
@@ -141,8 +139,9 @@ def recover(directory: Path) -> None:
 class LockedFolder:
     """A folder that this process holds; made by `locked()`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, handle: int) -> None:
         self.path = path
+        self._handle = handle
 
     def replace(
         self,
@@ -168,149 +167,99 @@ class LockedFolder:
         if not files:
             return
         with _explained(self.path):
-            self._check(files)
-            staged = self._stage({name: data for name, data in files.items() if data is not None}, mode, keep_mode)
-            removed = [name for name, data in files.items() if data is None and os.path.lexists(self.path / name)]
+            existing = self._check(files)
+            wanted = {name: data for name, data in files.items() if data is not None}
+            staged = self._stage(wanted, existing, mode, keep_mode)
+            removed = [name for name, data in files.items() if data is None and name in existing]
             if len(staged) + len(removed) == 1:
                 self._single(staged, removed)
-                return
-            self._together(staged, removed, exclusive=exclusive)
+            else:
+                self._together(staged, removed, exclusive=exclusive)
 
-    def _check(self, files: Mapping[str, bytes | None]) -> None:
+    def _check(self, files: Mapping[str, bytes | None]) -> dict[str, os.stat_result]:
         # root gets past a folder's mode, but whoever took the write bit away meant it
-        if not self.path.stat().st_mode & stat.S_IWUSR:
+        if not os.fstat(self._handle).st_mode & stat.S_IWUSR:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        existing: dict[str, os.stat_result] = {}
         for name in files:
             if os.sep in name or name in {"", ".", ".."}:
                 raise ValueError(f"not a plain file name: {name!r}")
-            refuse_unsafe(self.path / name)
+            with contextlib.suppress(FileNotFoundError):
+                existing[name] = os.stat(name, dir_fd=self._handle, follow_symlinks=False)
+                if not stat.S_ISREG(existing[name].st_mode):
+                    refuse_unsafe(self.path / name)
+        return existing
 
-    def _stage(self, files: Mapping[str, bytes], mode: int, keep_mode: Collection[str]) -> dict[str, str]:
+    def _stage(
+        self, files: Mapping[str, bytes], existing: Mapping[str, os.stat_result], mode: int, keep_mode: Collection[str]
+    ) -> dict[str, str]:
         """Write every file under a temporary name and sync them all; gives final name → temporary name."""
         staged: dict[str, str] = {}
-        handles: list[int] = []
+        waiting: list[int] = []
         bulk = len(files) >= _BULK
+        token = secrets.token_hex(4)
         try:
             for name, data in files.items():
-                staged[name] = f".{name[:200]}.{secrets.token_hex(4)}{_NEW}"
-                handle = _create(self.path / staged[name])
-                (handles.append if not bulk else _ignore)(handle)
+                temporary = f".{name[:200]}.{token}{journal.NEW}"
+                handle = journal.create(temporary, self._handle)
+                staged[name] = temporary
                 try:
-                    _set_owner_and_mode(handle, self.path / name, mode, keep=name in keep_mode)
-                    _write_all(handle, data)
+                    _set_owner_and_mode(handle, existing.get(name), mode, keep=name in keep_mode)
+                    journal.write_all(handle, data)
                 finally:
-                    if bulk:
-                        os.close(handle)
-            for handle in handles:  # after the last write: the first sync commits the metadata of all
+                    waiting.append(handle) if not bulk else os.close(handle)
+            for handle in waiting:  # after the last write: the first sync commits the metadata of all
                 os.fsync(handle)
             if bulk:
-                exchange.sync_filesystem(self.path)
+                exchange.sync_filesystem(self._handle)
         except BaseException:
             self._discard(staged)
             raise
         finally:
-            for handle in handles:
+            for handle in waiting:
                 os.close(handle)
         return staged
 
     def _single(self, staged: Mapping[str, str], removed: list[str]) -> None:
         try:
             for name, temporary in staged.items():
-                (self.path / temporary).replace(self.path / name)
+                os.rename(temporary, name, src_dir_fd=self._handle, dst_dir_fd=self._handle)
+            for name in removed:
+                os.unlink(name, dir_fd=self._handle)
         except BaseException:
             self._discard(staged)
             raise
-        for name in removed:
-            (self.path / name).unlink()
-        sync_directory(self.path)
+        journal.sync(self._handle)
 
     def _together(self, staged: Mapping[str, str], removed: list[str], *, exclusive: bool) -> None:
         stand_in: exchange.StandIn | None = None
         try:
             if exclusive:
                 stand_in = exchange.prepare(self.path, staged, removed)
-            self._write_journal(staged, removed)
+            journal.record(self._handle, staged, removed)
         except BaseException:
             self._discard(staged)
             if stand_in is not None:
                 stand_in.discard()
             raise
+        # The journal is durable: from here on the change is certain, and whoever comes next would finish it.
         try:
-            _carry_out(self.path, stand_in)
+            shown = stand_in is not None and stand_in.show()
+            journal.roll_forward(self._handle)
+            if stand_in is not None:
+                if shown:
+                    stand_in.hide()
+                stand_in.discard()
         except OSError as error:
             raise OutOfReach(
                 f"Interrupted while changing the files of {self.path} ({os.strerror(error.errno or 0)}).",
                 hint="All new files are written; the next maestro command on this folder puts them in place.",
             ) from error
 
-    def _write_journal(self, staged: Mapping[str, str], removed: list[str]) -> None:
-        temporary = self.path / f"{JOURNAL}{_NEW}"
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
-        handle = _create(temporary)
-        try:
-            _write_all(handle, json.dumps({"rename": dict(staged), "remove": removed}).encode())
-            os.fsync(handle)
-        except BaseException:
-            temporary.unlink()
-            raise
-        finally:
-            os.close(handle)
-        temporary.replace(self.path / JOURNAL)
-        sync_directory(self.path)
-
     def _discard(self, staged: Mapping[str, str]) -> None:
         for temporary in staged.values():
             with contextlib.suppress(OSError):
-                (self.path / temporary).unlink()
-
-
-def _carry_out(directory: Path, stand_in: exchange.StandIn | None) -> None:
-    # The journal is durable: from here on the change is certain, and whoever comes next would finish it.
-    if stand_in is None or not stand_in.show():
-        roll_forward(directory)
-    else:
-        roll_forward(stand_in.hidden)
-        stand_in.hide()
-    if stand_in is not None:
-        stand_in.discard()
-
-
-def roll_forward(directory: Path) -> None:
-    """Carry out a folder's journal, if it has one; as often as need be."""
-    journal = directory / JOURNAL
-    try:
-        plan = json.loads(journal.read_bytes())
-    except FileNotFoundError:
-        return
-    for name, temporary in plan["rename"].items():
-        with contextlib.suppress(FileNotFoundError):  # renamed before the interruption
-            (directory / temporary).replace(directory / name)
-    for name in plan["remove"]:
-        (directory / name).unlink(missing_ok=True)
-    sync_directory(directory)
-    journal.unlink()
-
-
-def sync_directory(directory: Path) -> None:
-    """Make a folder's entries durable; a file system that cannot sync folders is left to its own devices."""
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in {errno.EINVAL, errno.EBADF, errno.ENOTSUP}:
-            raise
-    finally:
-        os.close(handle)
-
-
-def _sweep(directory: Path) -> None:
-    """Remove what a run that was killed before its journal left: no one will finish that."""
-    with os.scandir(directory) as entries:
-        stale = [entry.name for entry in entries if entry.name.startswith(".") and entry.name.endswith(_NEW)]
-    for name in stale:
-        with contextlib.suppress(OSError):
-            (directory / name).unlink()
+                os.unlink(temporary, dir_fd=self._handle)
 
 
 def _lock_real(directory: Path, deadline: float) -> int:
@@ -323,7 +272,7 @@ def _lock_real(directory: Path, deadline: float) -> int:
             return handle
         # What is visible may be the stand-in of a killed run: settle that, then lock what is visible then.
         try:
-            exchange.settle(directory, roll_forward)
+            exchange.settle(directory, journal.roll_forward)
         finally:
             os.close(handle)
 
@@ -350,19 +299,8 @@ def _lock(directory: Path, deadline: float) -> int:
         return handle
 
 
-def _create(path: Path) -> int:
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE)
-
-
-def _write_all(handle: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(handle, view) :]
-
-
-def _set_owner_and_mode(handle: int, existing: Path, mode: int, *, keep: bool) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        old = existing.lstat()
+def _set_owner_and_mode(handle: int, old: os.stat_result | None, mode: int, *, keep: bool) -> None:
+    if old is not None:
         if keep:
             mode = stat.S_IMODE(old.st_mode)
         if os.geteuid() == 0 and (old.st_uid, old.st_gid) != (
@@ -372,10 +310,6 @@ def _set_owner_and_mode(handle: int, existing: Path, mode: int, *, keep: bool) -
             os.fchown(handle, old.st_uid, old.st_gid)
     if mode != PRIVATE:
         os.fchmod(handle, mode)
-
-
-def _ignore(handle: int) -> None:
-    """Bulk files are closed at once: a process may only hold so many."""
 
 
 @contextlib.contextmanager

@@ -113,12 +113,12 @@ def pending(directory: Path) -> bool:
     return os.path.lexists(directory / MARKER) or _is_ours(hidden_path(directory))
 
 
-def settle(directory: Path, roll_forward: Callable[[Path], None]) -> None:
+def settle(directory: Path, roll_forward: Callable[[int], None]) -> None:
     """Finish or undo what a killed run left; the caller holds the lock of what is visible.
 
     Args:
         directory: The folder's usual path.
-        roll_forward: Carries out the journal of the folder it is given.
+        roll_forward: Carries out the journal of the open folder it is given.
     """
     hidden = hidden_path(directory)
     if not os.path.lexists(directory / MARKER):
@@ -130,7 +130,7 @@ def settle(directory: Path, roll_forward: Callable[[Path], None]) -> None:
     handle = os.open(hidden, os.O_RDONLY | os.O_DIRECTORY)
     try:
         _flock(handle)
-        roll_forward(hidden)
+        roll_forward(handle)
         exchange(directory, hidden)
         _rescue(hidden, directory)
         _remove(hidden)
@@ -163,22 +163,17 @@ def exchange(one: Path, other: Path) -> None:
         raise OSError(code, os.strerror(code), str(one))
 
 
-def sync_filesystem(directory: Path) -> None:
-    """Make everything written to a folder's file system durable: syncfs(2), or sync(2) where that is missing."""
+def sync_filesystem(folder: int) -> None:
+    """Make everything written to an open folder's file system durable: syncfs(2), or sync(2) where that is missing."""
     import ctypes
 
     libc = ctypes.CDLL(None, use_errno=True)
     call = getattr(libc, "syncfs", None)
     if call is None:
         os.sync()
-        return
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        if call(handle) != 0:
-            code = ctypes.get_errno()
-            raise OSError(code, os.strerror(code), str(directory))
-    finally:
-        os.close(handle)
+    elif call(folder) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
 
 
 class _TooMany(Exception):  # noqa: N818 - not an error: the folder is too big to be mirrored
