@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import resource
@@ -13,6 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -87,7 +89,7 @@ def every_kill(prepare: Callable[[], Path], action: Callable[[Path], None]) -> I
     """The folder after a kill at each system call of `action` in turn."""
     for number in range(1, 1000):
         directory = prepare()
-        killed = killed_at(number, lambda: action(directory))
+        killed = killed_at(number, partial(action, directory))
         yield directory
         if not killed:
             assert number > 20  # the counting works
@@ -161,7 +163,7 @@ def test_the_folder_itself_stays_so_that_mounts_and_shells_in_it_stay_attached(f
     replace_together(folder, OLD, exclusive=True)
     replace_together(folder, NEW, exclusive=True)
     assert folder.stat().st_ino == inode
-    assert set(os.listdir(handle)) == set(OLD) | set(NEW)
+    assert {entry.name for entry in os.scandir(handle)} == set(OLD) | set(NEW)
     os.close(handle)
 
 
@@ -247,15 +249,19 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", disk], check=True)
 
 
+def fill(path: Path) -> None:
+    with contextlib.suppress(OSError), path.open("wb", buffering=0) as filler:
+        while filler.write(b"x" * 4096):
+            pass
+
+
 @pytest.mark.parametrize("where", [".", "certs"], ids=["mount point", "folder"])
 def test_a_full_disk_leaves_everything_as_it_was(tiny_disk: Path, where: str) -> None:
     directory = tiny_disk / where
     make_private_directory(directory)
     replace_together(directory, OLD, exclusive=True)
     (tiny_disk / "filler").write_bytes(b"")
-    with pytest.raises(OSError, match="No space"), (tiny_disk / "filler").open("wb", buffering=0) as filler:
-        while True:
-            filler.write(b"x" * 4096)
+    fill(tiny_disk / "filler")
     before = contents(directory)
     with pytest.raises(OutOfReach, match="No room to write"):
         replace_together(directory, NEW, exclusive=True)
@@ -296,8 +302,13 @@ def test_a_second_run_waits_and_then_says_who_is_in_the_way(folder: Path) -> Non
 def test_a_run_that_waited_works_on_the_real_folder_and_not_on_the_stand_in(folder: Path) -> None:
     replace_together(folder, OLD, exclusive=True)
     done = threading.Event()
+
+    def late() -> None:
+        replace_together(folder, {"late": b"1"})
+        done.set()
+
     with locked(folder) as held:
-        thread = threading.Thread(target=lambda: (replace_together(folder, {"late": b"1"}), done.set()))
+        thread = threading.Thread(target=late)
         thread.start()
         assert not done.wait(0.2)
         held.replace(NEW, exclusive=True)
