@@ -14,7 +14,20 @@ def main() -> None:
         return
     from maestro_cli.commands.main import run
 
-    sys.exit(run(sys.argv[1:]))
+    leave(run(sys.argv[1:]))
+
+
+def leave(code: int) -> None:
+    """End the process, also where a check's thread is still busy: a hanging check must not hold the exit code back."""
+    import os
+    import threading
+
+    if any(thread.name.startswith("check-") for thread in threading.enumerate()):
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

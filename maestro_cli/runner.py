@@ -143,7 +143,12 @@ def run(
     Raises:
         Interrupted: On KeyboardInterrupt, with the report of what was measured until then.
     """
-    return _Run(checks, ctx, plan, executor or DaemonThreads(), on_progress).report()
+    own = DaemonThreads() if executor is None else None
+    try:
+        return _Run(checks, ctx, plan, executor or own or DaemonThreads(), on_progress).report()
+    finally:
+        if own is not None:
+            own.shutdown()
 
 
 @dataclass

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from maestro_cli.commands.base import Invocation, MaestroGroup, current
-from maestro_cli.commands.running import Selection, emit, leave, perform, readiness_exit_code
+from maestro_cli.commands.running import Selection, emit, perform, readiness_exit_code
 from maestro_cli.commands.sinks import ReportingCommand
 from maestro_cli.errors import ExitCode, MaestroError, UsageError
 from maestro_cli.model import Report
@@ -59,7 +59,6 @@ def demo(
             shutil.rmtree(directory, ignore_errors=True)
     if keep is not None:
         invocation.say(f"The project is in {keep}; its servers are stopped.")
-    leave(code)
     raise typer.Exit(code)
 
 

@@ -42,7 +42,7 @@ class LazyCommands(MaestroGroup):
         """Every command whose module is there, in the order a newcomer meets them."""
         return [name for name, module in COMMANDS.items() if find_spec(module) is not None]
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - signature of the base class
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command, or None where there is none of that name."""
         module = COMMANDS.get(cmd_name)
         if module is None or cmd_name not in self.list_commands(ctx):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from maestro_cli.commands.base import MaestroGroup, current
-from maestro_cli.commands.running import Selection, emit, leave, perform, readiness_exit_code
+from maestro_cli.commands.running import Selection, emit, perform, readiness_exit_code
 from maestro_cli.commands.sinks import ReportingCommand
 from maestro_cli.errors import ExitCode
 
@@ -36,5 +36,4 @@ def readiness(
     outcome = perform(invocation, loaded, selection)
     emit(invocation, outcome.report, invocation.sinks, interrupted=outcome.interrupted)
     code = ExitCode.INTERRUPTED if outcome.interrupted else readiness_exit_code(outcome.report)
-    leave(code)
     raise typer.Exit(code)

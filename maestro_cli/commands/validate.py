@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from maestro_cli.commands.base import MaestroGroup, current
-from maestro_cli.commands.running import Selection, emit, leave, perform, validate_exit_code
+from maestro_cli.commands.running import Selection, emit, perform, validate_exit_code
 from maestro_cli.commands.sinks import ReportingCommand
 from maestro_cli.errors import ExitCode, UsageError
 from maestro_cli.model import Priority, Suite
@@ -64,5 +64,4 @@ def validate(
     outcome = perform(invocation, invocation.require_config(), selection)
     emit(invocation, outcome.report, invocation.sinks, interrupted=outcome.interrupted)
     code = ExitCode.INTERRUPTED if outcome.interrupted else validate_exit_code(outcome.report, Priority(fail_on))
-    leave(code)
     raise typer.Exit(code)
