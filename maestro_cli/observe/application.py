@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from maestro_cli.errors import MaestroError
+from maestro_cli.observe.variables import variables
 
 if TYPE_CHECKING:
     from maestro_cli.observe.context import Context
@@ -30,11 +31,6 @@ class ApplicationError(MaestroError):
     """The process gave no outcome: it hung, crashed, or could not be started."""
 
 
-def variables(ctx: Context) -> dict[str, str]:
-    """NAME → value as the service gets them: the process environment wins over env_file."""
-    return {**ctx.loaded.env_file_values, **ctx.environ}
-
-
 def interpreter(ctx: Context) -> str:
     """The project's Python: readiness.project.python, or the one maestro runs on."""
     project = ctx.settings.readiness.project
@@ -43,12 +39,19 @@ def interpreter(ctx: Context) -> str:
     return str(ctx.path(project.python)) if "/" in project.python else project.python
 
 
-def run_application(ctx: Context, mode: Mode, argument: str, *, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
+def run_application(ctx: Context, mode: Mode, argument: str, *, timeout_s: float | None = None) -> dict[str, Any]:
     """Run one piece and return its outcome; `_application.py` documents each.
+
+    Args:
+        ctx: The run.
+        mode: Which piece.
+        argument: What it works on.
+        timeout_s: TIMEOUT_S where it is None.
 
     Raises:
         ApplicationError: When there is none: no such interpreter, no answer in time, the process died.
     """
+    timeout_s = TIMEOUT_S if timeout_s is None else timeout_s
     receiving, sending = os.pipe()
     program = Path(__file__).with_name("_application.py")
     python = interpreter(ctx)

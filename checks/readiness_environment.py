@@ -1,0 +1,112 @@
+"""Does the service know that it is in production, and behave like it?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from maestro_cli.api import (
+    Context,
+    Evidence,
+    Finding,
+    NotConfigured,
+    Status,
+    Unreachable,
+    check,
+    combine,
+    errored,
+    failed,
+    passed,
+    warned,
+)
+from maestro_cli.observe.environment_names import MEANINGS, debug_switches, environment_names
+
+_DOCS = {
+    "/docs": re.compile(rb"swagger-ui|SwaggerUIBundle|elements-api|scalar", re.IGNORECASE),
+    "/redoc": re.compile(rb"redoc", re.IGNORECASE),
+    "/openapi.json": re.compile(rb'"(?:openapi|swagger)"\s*:\s*"'),
+}
+_DEBUG_PAGE = re.compile(
+    rb"Traceback \(most recent call last\)|<code>DEBUG = True</code>|Werkzeug Debugger|You're seeing this error because"
+    rb"|Whoops, looks like something went wrong|at Object\.<anonymous>|Action Controller: Exception caught"
+)
+
+
+@check(
+    "readiness.environment",
+    component="configuration",
+    priority="high",
+    requests=4,
+    faults=("docs-open", "environment-misnamed", "debug-on"),
+)
+def environment(ctx: Context) -> Finding:
+    """The service is set up for its environment.
+
+    Why: a debug page shows settings and source to whoever makes it fail; a service that believes to be in development
+    leaves safeguards off.
+    Fails when: service.environment is production and a variable such as ENVIRONMENT says otherwise, debugging is switched
+    on, an unknown path is answered with a debug page, or the interactive documentation is open (in staging: a variable
+    that says development, or debugging).
+    Fix: set ENVIRONMENT=production and DEBUG=false in env_file; close /docs, /redoc and /openapi.json.
+    Source: OWASP ASVS 5.0 13.4.2 and 13.4.5
+    """
+    api = ctx.settings.api
+    has_api = api is not None and api.url is not None
+    if ctx.settings.env_file is None and not has_api:
+        raise NotConfigured("neither env_file nor api.url is configured")
+    findings = list(_variables(ctx))
+    if has_api and ctx.environment != "development":
+        try:
+            findings += _behaviour(ctx)
+        except Unreachable:
+            # What was seen to be wrong stays wrong, however little the API says.
+            if all(finding.status is not Status.FAIL for finding in findings):
+                raise
+    return combine(findings)
+
+
+def _variables(ctx: Context) -> Iterator[Finding]:
+    expected = ctx.environment
+    if ctx.settings.env_file is None:
+        return
+    switched = debug_switches(ctx)
+    named = environment_names(ctx)
+    if switched and expected != "development":
+        names = ", ".join(switched)
+        yield failed(f"Debugging is switched on by {names}.", Evidence(names, "on", f"off in {expected}"))
+    for name, value in named.items():
+        meaning = MEANINGS.get(value.strip().lower())
+        seen = Evidence(name, value, expected)
+        wrong = meaning != expected if expected == "production" else (expected, meaning) == ("staging", "development")
+        if wrong:
+            yield failed(f"{name} says {value or 'nothing'}; the service is judged as {expected}.", seen)
+        else:
+            yield passed(f"{name} says {value}.", seen)
+    if not named and expected == "production":
+        yield warned("No variable in env_file names the environment.", Evidence("ENVIRONMENT", "not set", expected))
+    elif not named and not switched:
+        yield passed(f"Nothing says that this is not {expected}.", Evidence("debug switches", "none"))
+
+
+def _behaviour(ctx: Context) -> Iterator[Finding]:
+    unknown = ctx.http.get(f"/maestro-probe-{ctx.nonce}")
+    if _DEBUG_PAGE.search(unknown.body):
+        yield failed("An unknown path is answered with a debug page.", Evidence("unknown path", "a debug page", "404"))
+    elif unknown.status < 400 or unknown.status >= 500:
+        yield errored(
+            f"A path that cannot exist is answered {unknown.status}, so the API's answers tell nothing.",
+            Evidence("unknown path", str(unknown.status), "404"),
+        )
+        return
+    else:
+        yield passed("Unknown paths show no debug page.", Evidence("unknown path", str(unknown.status), "404"))
+    if ctx.environment != "production":
+        return
+    answers = {path: ctx.http.get(path) for path in _DOCS}
+    open_ones = [path for path, answer in answers.items() if answer.status == 200 and _DOCS[path].search(answer.body)]
+    if open_ones:
+        names = ", ".join(open_ones)
+        yield failed(f"The interactive documentation is open: {names}.", Evidence(names, "200", "closed in production"))
+    else:
+        seen = ", ".join(f"{path} {answer.status}" for path, answer in answers.items())
+        yield passed("No documentation is open.", Evidence("documentation", seen, "closed in production"))
