@@ -181,6 +181,8 @@ class Check:
     Attributes:
         writes: It creates something in the service (and deletes it again); left out by `--read-only`.
         bursts: It sends a burst of requests; runs after all others, left out by `--read-only`.
+        last: It runs after the others, one at a time: it logs in again or ends sessions, which some services answer by
+            ending all of that account.
         requests: The most HTTP requests it sends in one run.
         deadline_s: Its own deadline in seconds, where the usual one does not fit.
         faults: Names of planted faults that turn it red.
@@ -196,6 +198,7 @@ class Check:
     documentation: Documentation = field(default_factory=Documentation)
     writes: bool = False
     bursts: bool = False
+    last: bool = False
     requests: int = 0
     deadline_s: float | None = None
     faults: tuple[str, ...] = ()
@@ -223,6 +226,7 @@ def check(
     title: str | None = None,
     writes: bool = False,
     bursts: bool = False,
+    last: bool = False,
     requests: int = 0,
     deadline_s: float | None = None,
     faults: Sequence[str] = (),
@@ -237,6 +241,7 @@ def check(
         title: Overrides the docstring's first line.
         writes: See `Check`.
         bursts: See `Check`.
+        last: See `Check`.
         requests: See `Check`.
         deadline_s: See `Check`.
         faults: See `Check`.
@@ -263,6 +268,7 @@ def check(
             documentation=parse_documentation(rest),
             writes=writes,
             bursts=bursts,
+            last=last,
             requests=requests,
             deadline_s=deadline_s,
             faults=tuple(faults),

@@ -178,9 +178,10 @@ class _Run:
         order = list(checks)
         if _limits_the_client(ctx):
             order.sort(key=lambda check: list(Priority).index(check.priority))
-        self.waiting = deque(check for check in order if not check.bursts)
+        self.waiting = deque(check for check in order if not (check.bursts or check.last))
         # What ends sessions comes before what uses up windows.
-        self.bursts = deque(sorted((check for check in order if check.bursts), key=lambda check: check.requests))
+        late = (check for check in order if check.bursts or check.last)
+        self.bursts = deque(sorted(late, key=lambda check: (check.bursts, check.requests)))
         self.running: dict[Future[CheckResult], _Running] = {}
         self.deadlines: list[tuple[float, int, Future[CheckResult]]] = []
         self.finished: queue.SimpleQueue[Future[CheckResult]] = queue.SimpleQueue()

@@ -77,6 +77,7 @@ class Http:
     patience: Patience = field(default_factory=Patience, repr=False)
     _rotations: int = field(default=0, repr=False)
     _answered: bool = field(default=False, repr=False)
+    _sent: list[tuple[float, str]] = field(default_factory=list, repr=False)
     _dead: Unreachable | None = field(default=None, repr=False)
     _pools: dict[str | None, HTTPConnectionPool] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -178,6 +179,13 @@ class Http:
         """A further loopback address of this run's own; None where the API is not on this machine."""
         return loopback_source(self.base, f"{(int(self.nonce, 16) + number * 7919) % 16**12:012x}")
 
+    def sent_lately(self, path: str | None, seconds: float) -> int:
+        """How many requests this run has sent in the last `seconds`: to one path, or to any where it is None."""
+        since = time.perf_counter() - seconds
+        target = None if path is None else urlsplit(self.base).path + path
+        with self._lock:
+            return sum(when >= since and target in (None, sent) for when, sent in self._sent)
+
     def _send(
         self,
         method: str,
@@ -194,6 +202,7 @@ class Http:
             if self._dead is not None and not self._answered:
                 raise self._dead
             self.requests += 1
+            self._sent.append((time.perf_counter(), target))
         started = time.perf_counter()
         deadline = started + timeout_s
         try:

@@ -1,0 +1,59 @@
+"""Refresh tokens and their reuse."""
+
+from __future__ import annotations
+
+from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, failed, passed
+from maestro_cli.observe import session as sessions
+from maestro_cli.observe.http import Answer
+from maestro_cli.observe.session import Session, Tokens
+
+
+@check(
+    "security.refresh-rotation",
+    component="security",
+    priority="high",
+    last=True,
+    requests=2 * sessions.LOGIN_REQUESTS + 3,
+    faults=("refresh-reusable", "refresh-family-survives", "refresh-not-rotated"),
+)
+def refresh_rotation(ctx: Context) -> Finding:
+    """A refresh token is good once, and its reuse ends the login.
+
+    Why: when a stolen refresh token and its owner's both work, nobody notices; with rotation the second use gives the
+    theft away, and ending the whole login locks the thief out.
+    Fails when: a refresh brings no new refresh token, a used one is accepted again, or its successor still works after
+    the used one was tried again.
+    Fix: store which refresh token of a login is the good one; refuse any other and end the login.
+    Source: OWASP ASVS 5.0 10.4.5; RFC 9700 §4.14.2
+    """
+    session = sessions.for_account(ctx, 0)
+    ctx.require(session.refresh_token, "api.auth.login.refresh_token")
+    ctx.require(session.auth.refresh, "api.auth.refresh")
+    session = sessions.fresh(ctx, 0)
+    first = session.refresh_token or ""
+    answer, tokens = _use(ctx, session, first)
+    if tokens is None:
+        raise ControlFailed(f"a refresh with the token of a fresh login is answered {answer.status}")
+    evidence = [Evidence(f"first use of R1 ({sessions.fingerprint(first)})", _seen(answer, tokens), "new tokens")]
+    second = tokens.refresh_token
+    if second is None or second == first:
+        return failed("A refresh brings no new refresh token, so a stolen one works until it ends.", *evidence)
+    answer, again = _use(ctx, session, first)
+    evidence.append(Evidence("second use of R1", _seen(answer, again), "401"))
+    if again is not None:
+        return failed("A refresh token that was used already is accepted again.", *evidence)
+    answer, successor = _use(ctx, session, second)
+    name = f"use of R2 after the reuse of R1 ({sessions.fingerprint(second)})"
+    evidence.append(Evidence(name, _seen(answer, successor), "401"))
+    if successor is not None:
+        return failed("The reuse of a refresh token is refused, but its successor stays good.", *evidence)
+    return passed("A refresh token is good once, and its reuse ends the login.", *evidence)
+
+
+def _use(ctx: Context, session: Session, token: str) -> tuple[Answer, Tokens | None]:
+    answer = sessions.refresh(ctx, token, session)
+    return answer, sessions.tokens_in(ctx, answer)
+
+
+def _seen(answer: Answer, tokens: Tokens | None) -> str:
+    return f"{answer.status}{', with new tokens' if tokens is not None else ''}"
