@@ -76,4 +76,5 @@ def _performance(report: Report) -> str:
 def _value(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return "U"
-    return wording.number_text(value)
+    text = f"{value:.9f}".rstrip("0").rstrip(".")  # no exponent: the guidelines know digits, a point and a sign
+    return "0" if text == "-0" else text

@@ -86,7 +86,11 @@ def _driver(report: Report, rules: dict[str, CheckResult]) -> Json:
 def _rule(name: str, check: CheckResult) -> Json:
     level = _LEVELS[check.priority]
     properties: Json = {
-        "tags": [check.suite.value, check.component.value, f"priority/{check.priority.value}"],
+        "tags": [
+            f"suite/{check.suite.value}",
+            f"component/{check.component.value}",
+            f"priority/{check.priority.value}",
+        ],
         "precision": "very-high",
         "problem.severity": _PROBLEMS[level],
     }
