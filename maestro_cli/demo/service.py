@@ -26,7 +26,7 @@ OWNER_ROLE = "maestro_owner"
 APPLICATION_ROLE = "maestro_app"
 START_SECONDS = 30
 COMMAND_SECONDS = 60
-_LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", ".pytest_cache", "reports", ".env", "certs")
+_LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", ".*_cache", ".coverage", "reports", ".env", "certs", "*.log")
 
 
 def template_folder() -> Path:

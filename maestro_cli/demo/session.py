@@ -100,17 +100,20 @@ class Demo:
         self.environment = self.project.environment()
         with self._step("certificates: a CA and an RSA 4096 pair"):
             self.project.write_certificates(self.now)
-        with self._step("git repository and the service's own tests"):
+        with self._step("git repository"):
             self.project.commit()
-            self.project.run_tests()
         self._start_servers()
         with self._step("single-tenant schema with rows in it"):
             self.project.service.migrate(self.environment)
             self.project.service.seed(self.environment, sample_rows=SAMPLE_ROWS)
         with self._step("tenant migration: 6 tables, row-level security"):
             self._migrate_tenants()
-            self.project.service.seed({**self.environment, **_planting(plant.seed_faults if plant is not None else ())})
+            self.project.service.seed(self.environment)
+        with self._step("the service's own tests, on these servers"):
+            self.project.run_tests()
         if plant is not None:
+            if plant.seed_faults:
+                self.project.service.seed({**self.environment, **_planting(plant.seed_faults)})
             plant.before_start(self)
         self._start_service(ports.api, plant)
         if plant is not None:

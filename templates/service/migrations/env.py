@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from alembic import context
-from sqlalchemy import create_engine, pool
-
 from service.models import Base
 from service.settings import psycopg2_url, read_env_file
+from sqlalchemy import create_engine, pool
 
 
 def _url() -> str:
@@ -29,7 +29,7 @@ def _is_ours(name: str | None, kind: str, _parents: object) -> bool:
 
 def run() -> None:
     """Run the migrations, or print their SQL (`--sql`)."""
-    options = {"target_metadata": Base.metadata, "include_name": _is_ours}
+    options: dict[str, Any] = {"target_metadata": Base.metadata, "include_name": _is_ours}
     if context.is_offline_mode():
         context.configure(dialect_name="postgresql", literal_binds=True, **options)
         with context.begin_transaction():

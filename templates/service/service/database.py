@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Engine, Select, create_engine, func, select, text
 from sqlalchemy.orm import Session
@@ -72,7 +72,7 @@ class TenantScope:
         self.tenant_id = tenant_id
         self.session.execute(select(func.set_config(TENANT_SETTING, str(tenant_id), True)))
 
-    def select(self, model: type[Row]) -> Select[tuple[Row]]:
+    def select(self, model: type[Row]) -> Select[Any]:
         """A query over the tenant's rows."""
         return select(model).where(model.tenant_id == self.tenant_id)
 
@@ -82,7 +82,7 @@ class TenantScope:
         Raises:
             NotFound: The tenant has no such row.
         """
-        found = self.session.scalars(self.select(model).where(model.id == row_id)).one_or_none()
+        found: Row | None = self.session.scalars(self.select(model).where(model.id == row_id)).one_or_none()
         if found is None:
             raise NotFound
         return found

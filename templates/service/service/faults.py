@@ -127,7 +127,9 @@ _IGNORED = bool(os.environ.get("MAESTRO_FAULT", "").strip()) and not ACTIVE
 def announce() -> None:
     """Say loudly what is switched off, or that a wish to do so is ignored."""
     if _IGNORED:
-        _log.critical("MAESTRO_FAULT IS SET AND IGNORED: faults are for demonstrations and tests; every safeguard is on")
+        _log.critical(
+            "MAESTRO_FAULT IS SET AND IGNORED: faults are for demonstrations and tests; every safeguard is on"
+        )
     if ACTIVE:
         _log.critical("SAFEGUARDS ARE SWITCHED OFF BY MAESTRO_FAULT: %s", ", ".join(sorted(ACTIVE)))
 

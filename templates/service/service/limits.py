@@ -127,7 +127,9 @@ class RequestLimits:
             await Response(b"TRACE / HTTP/1.1\r\n" + echo, media_type="message/http")(scope, receive, send)
             return
         if scope["method"] in REFUSED_METHODS:
-            await PlainTextResponse("method not allowed", 405, {"Allow": "GET, POST, PATCH, DELETE"})(scope, receive, send)
+            await PlainTextResponse("method not allowed", 405, {"Allow": "GET, POST, PATCH, DELETE"})(
+                scope, receive, send
+            )
             return
         headers = dict(scope["headers"])
         declared = headers.get(b"content-length", b"0")

@@ -28,12 +28,12 @@ def hash_password(password: str) -> str:
     """
     if len(password.encode()) > MAXIMUM_BYTES:
         raise ValueError(f"a password may be at most {MAXIMUM_BYTES} bytes long")
-    return _context.hash(password)
+    return str(_context.hash(password))
 
 
 @cache
 def _nobodys_hash() -> str:
-    return _context.hash("nobody's password")
+    return str(_context.hash("nobody's password"))
 
 
 def verify_password(password: str, stored: str | None) -> bool:

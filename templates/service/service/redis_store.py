@@ -38,7 +38,9 @@ def ping() -> None:
 
 
 def _revoke(name: str, until: float) -> None:
-    seconds = 30 if faults.on("blacklist-ttl-short") else max(1, int(until - time.time()) + current().leeway_seconds + 1)
+    seconds = (
+        30 if faults.on("blacklist-ttl-short") else max(1, int(until - time.time()) + current().leeway_seconds + 1)
+    )
     client().set(current().blacklist_prefix + name, "revoked", ex=None if faults.on("blacklist-ttl-none") else seconds)
 
 

@@ -86,7 +86,9 @@ def seed_rows(connection: Connection, count: int) -> None:
         )
         _add(connection, ArtifactUsage, artifact_id=artifact, project_id=project, used_at=day, impact_score=0.5)
         _add(connection, TeamMember, project_id=project, role="data scientist", experience_level="senior")
-        _add(connection, ProcessMetric, project_id=project, metric_type="lead_time_days", metric_value=float(number % 30))
+        _add(
+            connection, ProcessMetric, project_id=project, metric_type="lead_time_days", metric_value=float(number % 30)
+        )
         _add(connection, Prediction, project_id=project, predicted_success_score=0.8, confidence=0.6)
 
 

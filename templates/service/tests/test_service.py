@@ -4,37 +4,29 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import uuid
 from pathlib import Path
 
 import pytest
-
-KEYS = ("JWT_SECRET_KEY", "JWT_REFRESH_SECRET_KEY", "API_SECRET_KEY", "ENCRYPTION_KEY")
-ENVIRONMENT = {
-    "DATABASE_URL": "postgresql+asyncpg://app@localhost/none",
-    "REDIS_URL": "redis://localhost/0",
-    "CORS_ORIGINS": "https://app.example.test, https://admin.example.test",
-    **{name: f"{name:x<40}" for name in KEYS},
-}
-os.environ.update(ENVIRONMENT)
-
-from service import encryption, limits, logging_setup, models, passwords, settings, tokens  # noqa: E402 - after the environment
+from conftest import STAND_INS
+from service import encryption, limits, logging_setup, models, passwords, settings, tokens
 
 
 def test_settings_name_everything_that_is_missing() -> None:
     with pytest.raises(settings.SettingsError) as caught:
         settings.load({"JWT_SECRET_KEY": "short", "CORS_ORIGINS": "*"})
     told = str(caught.value)
-    assert all(name in told for name in ("DATABASE_URL", "REDIS_URL", "ENCRYPTION_KEY", "JWT_SECRET_KEY", "CORS_ORIGINS"))
+    assert all(
+        name in told for name in ("DATABASE_URL", "REDIS_URL", "ENCRYPTION_KEY", "JWT_SECRET_KEY", "CORS_ORIGINS")
+    )
     assert "short" not in told.replace("shorter", "")
 
 
 def test_settings_show_no_secret() -> None:
-    loaded = settings.load(ENVIRONMENT)
+    loaded = settings.load(STAND_INS)
     assert loaded.database_url.startswith("postgresql+psycopg2://")
     assert loaded.cors_origins == ("https://app.example.test", "https://admin.example.test")
-    assert not any(ENVIRONMENT[name] in repr(loaded) for name in KEYS)
+    assert not any(STAND_INS[name] in repr(loaded) for name in settings.KEYS)
 
 
 def test_an_env_file_is_read_behind_the_environment(tmp_path: Path) -> None:
@@ -44,10 +36,11 @@ def test_an_env_file_is_read_behind_the_environment(tmp_path: Path) -> None:
 
 
 def test_tokens_are_for_one_purpose_only() -> None:
-    loaded = settings.load(ENVIRONMENT)
+    loaded = settings.load(STAND_INS)
     pair = tokens.issue(loaded, uuid.uuid4(), uuid.uuid4())
     assert tokens.verify(loaded, pair.access, "access").family == pair.family
-    for token, kind in ((pair.access, "refresh"), (pair.refresh, "access"), (pair.access + "x", "access")):
+    wrong: list[tuple[str, tokens.Kind]] = [(pair.access, "refresh"), (pair.refresh, "access"), ("x", "access")]
+    for token, kind in wrong:
         with pytest.raises(tokens.InvalidToken):
             tokens.verify(loaded, token, kind)
 
@@ -75,14 +68,16 @@ def test_encrypted_columns_are_unreadable_and_unchangeable() -> None:
 
 def test_forwarded_addresses_count_only_from_trusted_proxies() -> None:
     scope = {"client": ("10.0.0.1", 1), "headers": [(b"x-forwarded-for", b"6.6.6.6, 203.0.113.9, 10.0.0.2")]}
-    nobody = settings.load(ENVIRONMENT)
-    proxies = settings.load({**ENVIRONMENT, "TRUSTED_PROXIES": "10.0.0.0/8"})
+    nobody = settings.load(STAND_INS)
+    proxies = settings.load({**STAND_INS, "TRUSTED_PROXIES": "10.0.0.0/8"})
     assert limits.client_address(scope, nobody) == "10.0.0.1"
     assert limits.client_address(scope, proxies) == "203.0.113.9"
 
 
 def test_logs_hold_no_secret() -> None:
-    record = logging.LogRecord("x", logging.INFO, "", 0, "Bearer abc.def password=hunter2 postgresql://u:p@h/d", None, None)
+    record = logging.LogRecord(
+        "x", logging.INFO, "", 0, "Bearer abc.def password=hunter2 postgresql://u:p@h/d", None, None
+    )
     line = json.loads(logging_setup.JsonLines().format(record))["message"]
     assert not any(word in line for word in ("abc.def", "hunter2", "u:p"))
 

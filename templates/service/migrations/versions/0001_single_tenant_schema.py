@@ -113,6 +113,8 @@ ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO {role};
 """
 """Least privilege for the service's role: it reads accounts and tenants, and owns nothing."""
 
+REVOKE = "ALTER DEFAULT PRIVILEGES IN SCHEMA public REVOKE SELECT ON TABLES FROM {role}"
+
 
 def _application_role() -> str:
     role = os.environ.get("APP_DATABASE_ROLE", "maestro_app")
@@ -127,5 +129,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute(f"ALTER DEFAULT PRIVILEGES IN SCHEMA public REVOKE SELECT ON TABLES FROM {_application_role()}")
+    op.execute(REVOKE.format(role=_application_role()))
     op.execute(f"DROP TABLE {', '.join(reversed((*TABLES, 'users')))}")

@@ -83,9 +83,7 @@ def record_metric(project_id: uuid.UUID, body: MetricCreate, _caller: Writer, te
 
 
 @router.get("/{project_id}/metrics")
-def list_metrics(
-    project_id: uuid.UUID, _caller: Reader, tenant: ActingTenant, limit: Limit = 100
-) -> MetricPage:
+def list_metrics(project_id: uuid.UUID, _caller: Reader, tenant: ActingTenant, limit: Limit = 100) -> MetricPage:
     """The newest measurements of a project."""
     with tenant_scope(tenant) as scope:
         scope.get(Project, project_id)
