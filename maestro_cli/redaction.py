@@ -9,7 +9,8 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator
 from urllib.parse import quote, quote_plus, unquote
 
 MASK = "********"
@@ -87,23 +88,52 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        self._values: set[str] = set()
-        self._pattern: re.Pattern[str] | None = None
+        # The first characters of a value → all values that begin so, longest first. A pattern of all values would be
+        # compiled anew, in tens of milliseconds, for each token that a probe learns.
+        self._by_start: dict[str, tuple[str, ...]] = {}
+        self._known: set[str] = set()
+        self._lock = threading.Lock()
         self.add(secrets)
 
     def add(self, secrets: Iterable[str]) -> None:
         """Learn more values; a token issued during the run, say."""
-        for value in secrets:
-            password = password_in_url(value)
-            for candidate in (value, password):
-                if candidate:
-                    self._values |= _spellings(candidate)
-        # Longest first: a value that contains another one is masked whole.
-        ordered = sorted(self._values, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, ordered))) if ordered else None
+        with self._lock:
+            by_start = dict(self._by_start)
+            for value in secrets:
+                for candidate in (value, password_in_url(value)):
+                    if not candidate or candidate in self._known:
+                        continue
+                    self._known.add(candidate)
+                    for spelling in _spellings(candidate):
+                        start = spelling[:MINIMUM_LENGTH]
+                        others = {*by_start.get(start, ()), spelling}
+                        by_start[start] = tuple(sorted(others, key=len, reverse=True))
+            self._by_start = by_start  # a whole new table: another thread may be reading the old one
 
     def __call__(self, text: str) -> str:
-        return self._pattern.sub(MASK, text) if self._pattern is not None and text else text
+        spans = sorted(self._spans(text))
+        if not spans:
+            return text
+        pieces, position, index = [], 0, 0
+        while index < len(spans):
+            begin, end = spans[index]
+            # What overlaps is one mask: the middle of two secrets must not show through.
+            while index < len(spans) and (spans[index][0] < end or spans[index][0] == begin):
+                end = max(end, spans[index][1])
+                index += 1
+            pieces += [text[position:begin], MASK]
+            position = end
+        return "".join([*pieces, text[position:]])
+
+    def _spans(self, text: str) -> Iterator[tuple[int, int]]:
+        for start, values in self._by_start.items():
+            position = text.find(start)
+            while position >= 0:
+                for value in values:
+                    if text.startswith(value, position):
+                        yield position, position + len(value)
+                        break
+                position = text.find(start, position + 1)
 
     def __reduce__(self) -> tuple[type[Redactor], tuple[tuple[str, ...]]]:
-        return (Redactor, (tuple(self._values),))
+        return (Redactor, (tuple(self._known),))
