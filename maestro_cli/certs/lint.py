@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from maestro_cli.certs.issue import MAX_DAYS
 from maestro_cli.certs.rules import Problem, problem
@@ -44,14 +44,19 @@ class _Subject:
 
 
 def lint(
-    certificate: x509.Certificate, *, issuer: x509.Certificate | None = None, now: dt.datetime | None = None
+    certificate: x509.Certificate,
+    *,
+    issuer: x509.Certificate | None = None,
+    now: dt.datetime | None = None,
+    role: Literal["leaf", "ca"] | None = None,
 ) -> list[Problem]:
     """What is wrong with a certificate.
 
     Args:
-        certificate: Root, intermediate or leaf; which one it is, it says itself.
+        certificate: Root, intermediate or leaf.
         issuer: The certificate of its issuer, to compare with; not for a root.
         now: The present; without it nothing is said about expiry.
+        role: What it is used as; by default it is believed what it says of itself.
 
     Returns:
         Breaches of the rules, those that fail first.
@@ -72,8 +77,14 @@ def lint(
         *_life(subject, now),
         *_identifiers(subject),
         *(_ca(subject) if subject.is_ca else _leaf(subject)),
+        *_role(subject, role),
     ]
     return sorted(found, key=lambda breach: breach.severity != "fail")
+
+
+def _role(subject: _Subject, role: Literal["leaf", "ca"] | None) -> Iterator[Problem]:
+    if role == "leaf" and subject.is_ca:
+        yield problem("leaf-is-ca", "It is a CA's certificate, used as a server's or a client's.")
 
 
 def key_problems(public_key: Any, *, is_leaf: bool = False) -> Iterator[Problem]:

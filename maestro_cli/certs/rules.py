@@ -90,6 +90,9 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "ca-subject": _fail("A CA has a subject.", "RFC 5280 §4.1.2.6"),
         "name-constraints": _fail("Name constraints are critical and only in a CA.", "RFC 5280 §4.2.1.10"),
         # a leaf
+        "leaf-is-ca": _fail(
+            "A server or client does not use a CA's certificate.", "GnuTLS, NSS and Chromium refuse it"
+        ),
         "leaf-key-usage": _fail("A leaf has a critical key usage: digital signature.", "RFC 5280 §4.2.1.3"),
         "leaf-key-encipherment": _fail("Key encipherment is for RSA alone.", "RFC 8813 §3"),
         "leaf-ca-usage": _fail("A leaf may not sign certificates.", "RFC 5280 §4.2.1.3"),

@@ -97,7 +97,7 @@ def same_keys(keys: Mapping[str, bytes]) -> list[tuple[str, ...]]:
 def known_bad(public_key: CertificatePublicKeyTypes) -> list[str] | None:
     """What the optional package `badkeys` says of a key: reasons, none if it has none, None if it is not installed."""
     try:
-        from badkeys import checks  # type: ignore[import-untyped]  # it has no annotations
+        from badkeys import checks
     except ImportError:
         return None
     from contextlib import redirect_stderr
