@@ -165,6 +165,14 @@ OUTSIDE: dict[str, Plant] = {
     "coverage-missing": Plant("There is no coverage file.", after_start=_remove("reports/coverage.xml")),
     "documentation-missing": Plant("There is no README.", after_start=_remove("README.md")),
     "pipeline-missing": Plant("There is no CI pipeline.", after_start=_remove(".github/workflows/ci.yml")),
+    "waiver-expired": Plant(
+        "A waiver is past its date.",
+        after_start=_substitute(
+            "maestro.yaml",
+            r"^waivers: .*$",
+            "waivers: [{check: security.cors, reason: planted, owner: demo@example.test, expires: 2025-10-05}]",
+        ),
+    ),
     # Database
     "rls-disabled": Plant(
         "Row-level security is off on one table.",

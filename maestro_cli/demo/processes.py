@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -26,7 +27,60 @@ def free_port(host: str = LOOPBACK) -> int:
         return int(probe.getsockname()[1])
 
 
-class ServerProcess:
+class Process(ABC):
+    """A program that was started: is it up, what did it say, end it.
+
+    Attributes:
+        name: What error messages call it.
+        log: File that receives its standard output and error.
+    """
+
+    name: str
+    log: Path
+
+    @property
+    @abstractmethod
+    def pid(self) -> int:
+        """Its process id."""
+
+    @property
+    @abstractmethod
+    def running(self) -> bool:
+        """Whether it has not ended."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End it in order and wait; does nothing where it has ended. Also safe in the middle of a failed start."""
+
+    def wait_until(self, ready: Callable[[], bool], *, seconds: float) -> None:
+        """Return as soon as `ready()` is true.
+
+        Args:
+            ready: Asked every 20 ms.
+            seconds: The deadline.
+
+        Raises:
+            MaestroError: The server ended, or the deadline has passed; the end of its log is part of the message.
+        """
+        deadline = time.monotonic() + seconds
+        while not ready():
+            if not self.running:
+                raise MaestroError(f"{self.name} ended while starting:\n{self.log_tail()}", hint=f"see {self.log}")
+            if time.monotonic() > deadline:
+                raise MaestroError(
+                    f"{self.name} was not ready within {seconds:g} s:\n{self.log_tail()}", hint=f"see {self.log}"
+                )
+            time.sleep(0.02)
+
+    def log_tail(self, lines: int = 12) -> str:
+        """The last lines of the log; servers of ours write no secrets there."""
+        try:
+            return "\n".join(self.log.read_text("utf-8", "replace").splitlines()[-lines:])
+        except OSError:
+            return ""
+
+
+class ServerProcess(Process):
     """One long-running program under a supervisor.
 
     The program runs in a session of its own, so the terminal's Ctrl-C does not reach it; it is stopped by `stop()`, and
@@ -120,33 +174,6 @@ class ServerProcess:
                 f"{self.name} could not be started: {rest or 'its supervisor ended'}", hint=f"see {self.log}"
             )
         self._pid = int(rest)
-
-    def wait_until(self, ready: Callable[[], bool], *, seconds: float) -> None:
-        """Return as soon as `ready()` is true.
-
-        Args:
-            ready: Asked every 20 ms.
-            seconds: The deadline.
-
-        Raises:
-            MaestroError: The server ended, or the deadline has passed; the end of its log is part of the message.
-        """
-        deadline = time.monotonic() + seconds
-        while not ready():
-            if not self.running:
-                raise MaestroError(f"{self.name} ended while starting:\n{self.log_tail()}", hint=f"see {self.log}")
-            if time.monotonic() > deadline:
-                raise MaestroError(
-                    f"{self.name} was not ready within {seconds:g} s:\n{self.log_tail()}", hint=f"see {self.log}"
-                )
-            time.sleep(0.02)
-
-    def log_tail(self, lines: int = 12) -> str:
-        """The last lines of the log; servers of ours write no secrets there."""
-        try:
-            return "\n".join(self.log.read_text("utf-8", "replace").splitlines()[-lines:])
-        except OSError:
-            return ""
 
     def stop(self) -> None:
         """End it in order and wait; does nothing where it has ended. Also safe in the middle of a failed start."""
