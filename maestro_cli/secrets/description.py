@@ -276,7 +276,7 @@ def _length_bits(length: int) -> float:
 
 
 def _case_bits(piece: str) -> float:
-    if piece.islower() or not piece.lower() != piece.upper():
+    if piece.islower() or piece.lower() == piece.upper():
         return 0.7
     if piece.isupper():
         return 3.0
@@ -322,23 +322,29 @@ def _spelled(folded: str, value: str, size: int, found: _Found) -> None:
     literal = _LITERAL + log2(size)
     for match in _LETTERS.finditer(folded):
         codes = [ord(char) - 97 for char in match.group()]
+        capitals = [char.isupper() for char in value[match.start() : match.end()]]
         first, total = match.start(), len(codes)
         for offset in range(total - 3):
             bits = 2 * 4.7
+            upper = sum(capitals[offset : offset + 2])
             for place in range(offset + 2, total):
                 bits += costs[(codes[place - 2] * 26 + codes[place - 1]) * 26 + codes[place]] / 20
+                upper += capitals[place]
                 extent = place + 1 - offset
                 if bits > literal * extent + 16:  # no words here, and hardly any further on
                     break
                 if extent >= 4:
-                    price = _SPELLED + _length_bits(extent) + bits
+                    case = (
+                        0.7
+                        if not upper
+                        else 2.0
+                        if upper == capitals[offset]
+                        else 3.0
+                        if upper == extent
+                        else 3.0 + extent
+                    )
+                    price = _SPELLED + _length_bits(extent) + bits + case
                     found[first + offset].append(("pronounceable letters", first + place + 1, price))
-            if offset == 0 and not (value.islower() or value.isupper()):
-                for start in range(first, match.end()):
-                    found[start] = [
-                        (kind, end, price + _case_bits(value[start:end]) if kind == "pronounceable letters" else price)
-                        for kind, end, price in found[start]
-                    ]
 
 
 def _known(value: str, folded: str, found: _Found) -> None:
@@ -376,6 +382,7 @@ def _copies(value: str, folded: str, found: _Found) -> None:
 
 def _sequences(value: str, folded: str, size: int, found: _Found) -> None:
     """Runs with a constant step through an alphabet: 13579, zyxw, 0f1e2d."""
+    orders: tuple[tuple[str, str], ...]
     if size <= 16:
         orders = ((_HEX_ORDER, folded),)
     elif size <= 64:

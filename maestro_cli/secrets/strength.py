@@ -34,7 +34,7 @@ _PLACEHOLDER = re.compile(
     | changeme | changethis | replaceme | (?<![a-z])(?: your|my )[-_ ](?:\w+[-_ ])*?(?: secret|key|password|token|value|salt )
     | (?<![a-z])your[-_ ] | placeholder | example | do[-_ ]?not[-_ ]?use | not[-_ ]?(?: for|in)[-_ ]?prod
     | django-insecure- | insecure[-_ ] | to[-_ ]?be[-_ ]?(?: changed|modified|replaced|defined|set )
-    | (?: insert|put|enter|add|set|paste|generate )[-_ ](?: your|a|the|here|this|me )(?![a-z])
+    | (?<![a-z0-9])(?: insert|put|enter|add|set|paste|generate )[-_ ](?: your|the|here|this|me )(?![a-z0-9])
     | (?<![a-z0-9])(?: todo|fixme|redacted|dummy|sample )(?![a-z0-9]) | here\.\.\. | \.\.\.\Z
     """,
     re.VERBOSE | re.IGNORECASE,
@@ -44,7 +44,9 @@ _TEMPLATE = re.compile(
     r"|x{3,}|\*{3,}|\.{3,}|-{3,}|_{3,}|\?{3,}|#{3,}|none|null|nil|undefined|unset|empty|true|false|n/?a|tbd|todo|secret",
     re.IGNORECASE,
 )
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://\S+|[\w.+-]+@[\w-]+(?:\.[\w-]+)*\.[a-z]{2,6}|(?:[a-z0-9-]+\.)+(?:com|org|net|io|dev|local)")
+_ADDRESS = re.compile(
+    r"[a-z][a-z0-9+.-]*://\S+|[\w.+-]+@[\w-]+(?:\.[\w-]+)*\.[a-z]{2,6}|(?:[a-z0-9-]+\.)+(?:com|org|net|io|dev|local)"
+)
 _TIMED_UUID = re.compile(
     r"(?:[0-9a-f]{8}-[0-9a-f]{4}-[1267][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}[_.:-]?)+"
     # without hyphens only where chance would not write it: two of this decade, or one that starts with today's milliseconds
@@ -54,7 +56,9 @@ _TIMED_UUID = re.compile(
 _NAMED_UUID = re.compile(
     r"(?:[0-9a-f]{8}-[0-9a-f]{4}-[35][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}[_.:-]?)+", re.IGNORECASE
 )
-_STORED_HASH = re.compile(r"\$(?:2[abxy]?|5|6|1|y|7|argon2(?:id|i|d)|pbkdf2[\w-]*|scrypt)\$|pbkdf2_sha\d+\$|scrypt:\d+:|\{SSHA\}")
+_STORED_HASH = re.compile(
+    r"\$(?:2[abxy]?|5|6|1|y|7|argon2(?:id|i|d)|pbkdf2[\w-]*|scrypt)\$|pbkdf2_sha\d+\$|scrypt:\d+:|\{SSHA\}"
+)
 _CAMEL_CASE = re.compile(r"(?:[A-Z][a-z-]+){4,}")
 
 
@@ -124,7 +128,9 @@ def size_bits(value: str) -> float:
         value = bare
     else:
         size = alphabet_of(value)
-    return len(value.rstrip("=")) * log2(size)
+    # Capitals alone, or without 0, 1, 8 and 9, come from letters and digits by chance; the description has its own eye on it.
+    padding = len(value) - len(value.rstrip("=")) if size in {32, 64} else 0
+    return (len(value) - padding) * log2(36 if size in {26, 32} else size)
 
 
 def _words_near(name: str, words: Collection[str]) -> tuple[str, ...]:
@@ -146,7 +152,7 @@ def _by_form(name: str, value: str) -> list[Problem]:
         return [Problem("same-as-name", "is the name of its own variable")]
     if _TEMPLATE.fullmatch(value) or (_PLACEHOLDER.search(value) and not _is_random_words(value)):
         return [Problem("placeholder", "is a placeholder from a template")]
-    if _ADDRESS.fullmatch(value.lower()):
+    if _ADDRESS.fullmatch(value.lower().removeprefix("base64:")):
         return [Problem("address", "is a URL, a host name or an e-mail address")]
     if _STORED_HASH.match(value):
         return [Problem("digest", "is a stored password hash, not a random secret")]
@@ -178,7 +184,10 @@ def _by_decoding(value: str, bits: int, near: tuple[str, ...], depth: int = 0) -
             return [Problem("digest", "is the hash of a common word")]
         text = as_text(data) if len(data) >= 6 else None
         if text is None:
-            if len(data) >= 12 and describe(data.decode("latin-1"), alphabet=256).bits < min(bits, len(data) * 8) - MARGIN_BITS:
+            if (
+                len(data) >= 12
+                and describe(data.decode("latin-1"), alphabet=256).bits < min(bits, len(data) * 8) - MARGIN_BITS
+            ):
                 return [Problem("guessable", f"is a pattern of bytes in {encoding}")]
             continue
         if not re.fullmatch(r"[\w+/=-]+", text, re.ASCII):
@@ -207,9 +216,10 @@ def _by_description(value: str, bits: int, near: tuple[str, ...]) -> list[Proble
 def _judge_words(words: list[str], bits: int) -> list[Problem]:
     if _is_sentence(words):
         return [Problem("guessable", "is a sentence, not words drawn at random")]
-    topical = vocabulary().topical
-    # People put these words together, and the same word twice; a list that words are drawn from hardly holds them.
-    held = sum(5.0 if word in topical else WORD_BITS for word in set(words))
+    # Words about secrets and software are people's choice; a list that words are drawn from holds a few of them too.
+    distinct = set(words)
+    topical = sum(word in vocabulary().topical for word in distinct)
+    held = WORD_BITS * len(distinct) - 8 * max(topical - max(2, len(words) // 6), 0)
     if held >= bits - 2 * WORD_BITS:  # a word may come twice, or be one of ours, by chance
         return []
     return [Problem("guessable", f"is {len(words)} words, which hold at most {int(held)} of the {bits} bits asked for")]

@@ -165,7 +165,9 @@ def _read(name: str) -> str:
     try:
         return (_FOLDER / name).read_text("utf-8")
     except FileNotFoundError as error:
-        raise MaestroError(f"maestro's own data file {name} is missing", hint="Install maestro-readiness again.") from error
+        raise MaestroError(
+            f"maestro's own data file {name} is missing", hint="Install maestro-readiness again."
+        ) from error
 
 
 def _sections(text: str) -> dict[str, tuple[str, ...]]:
