@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from maestro_cli.formats import wording
 from maestro_cli.formats.escaping import clip, one_line
@@ -23,8 +23,7 @@ _KEY = 10
 """Columns of "observed" and the space around it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Glyphs:
+class Glyphs(NamedTuple):
     """The marks that go with the status words; never the only carrier of a meaning."""
 
     marks: dict[Status, str]

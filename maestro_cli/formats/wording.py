@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from maestro_cli.formats.escaping import clip, one_line
 from maestro_cli.model import (
@@ -37,8 +37,7 @@ MOSTLY_READY_FROM = 75.0
 _VERDICTS = {Verdict.READY: "ready", Verdict.NOT_READY: "not ready", Verdict.UNKNOWN: "unknown"}
 
 
-@dataclass(frozen=True, slots=True)
-class Outage:
+class Outage(NamedTuple):
     """One dead dependency and every check that stands behind it.
 
     Attributes:
