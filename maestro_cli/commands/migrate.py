@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from maestro_cli.commands.base import Invocation, MaestroCommand, MaestroGroup, current
-from maestro_cli.errors import ConfigurationError, UsageError
+from maestro_cli.errors import ConfigurationError, ExitCode, UsageError
 
 if TYPE_CHECKING:
     from maestro_cli.config.settings import Tenancy
@@ -115,6 +116,10 @@ def apply(
     batch_size: int = typer.Option(
         2000, "--batch-size", metavar="ROWS", min=1, max=100_000, help="Rows in one transaction of a backfill."
     ),
+    map_directory: Annotated[
+        Path | None,
+        typer.Option("--map", metavar="DIR", help="A map that `rollback --force` saved: rows get their tenants again."),
+    ] = None,
     as_json: bool = AS_JSON,
 ) -> None:
     """Do what `plan` shows, while the application goes on. Resumable: after an interruption, run it again.
@@ -128,8 +133,8 @@ def apply(
         plan(contract=contract, as_sql=False, as_json=as_json)
         return
     from maestro_cli.commands.migrate_view import ProgressLine
+    from maestro_cli.tenants import apply as run
     from maestro_cli.tenants.runner import Budgets
-    from maestro_cli.tenants.runner import apply as run
 
     invocation = current()
     tenancy = tenancy_of(invocation)
@@ -142,7 +147,7 @@ def apply(
         batch_rows=batch_size,
     )
     with ProgressLine(invocation) as line:
-        outcome = run(url, tenancy, contract=contract, on_progress=line, budgets=budgets)
+        outcome = run(url, tenancy, contract=contract, map_directory=map_directory, on_progress=line, budgets=budgets)
     if as_json:
         invocation.out_json(outcome.to_json())
     else:
@@ -150,4 +155,121 @@ def apply(
         done = f"{count} steps in {outcome.elapsed_s:.1f} s" if count else "nothing was left to do"
         rows = f", {outcome.assigned_rows:,} rows assigned" if outcome.assigned_rows else ""
         invocation.out(f"{len(outcome.tables)} tables are multi-tenant: {done}{rows}.")
+        if not outcome.recorded:
+            invocation.say("note: this role may not create schema maestro, so no revision was recorded for Alembic")
         invocation.say("Next: maestro migrate verify")
+
+
+@app.command(cls=MaestroCommand)
+def status(as_json: bool = AS_JSON) -> None:
+    """Show how far each table is. Reads the catalog only.
+
+    Exit code 0: nothing is left to do. 1: something is.
+
+    Example: `maestro migrate status`
+    """
+    from maestro_cli.commands.migrate_view import status_table
+    from maestro_cli.tenants import status as look
+
+    invocation = current()
+    found = look(admin_url(invocation), tenancy_of(invocation))
+    if as_json:
+        invocation.out_json(found.to_json())
+    else:
+        invocation.out(status_table(found))
+        invocation.say("Next: maestro migrate verify" if found.done else "Next: maestro migrate apply")
+    if not found.done:
+        raise typer.Exit(ExitCode.NOT_MET)
+
+
+@app.command(cls=MaestroCommand)
+def verify(
+    test_the_proof: bool = typer.Option(
+        False, "--self-test", help="Also break each table's isolation, rolled back: the proof has to notice."
+    ),
+    as_json: bool = AS_JSON,
+) -> None:
+    """Prove it: what is missing, orphaned rows, ways round the policies, and attempts to get across tenants.
+
+    With `tenancy.rls`, two tenants and their rows are planted in a transaction that is rolled back, and the
+    application's role tries to read, write, move and delete what is not its own.
+
+    Exit code 0: whole, and no leak. 1: findings.
+
+    Example: `maestro migrate verify --self-test`
+    """
+    from maestro_cli.commands.migrate_view import findings_table
+    from maestro_cli.tenants import verify as look
+
+    invocation = current()
+    found = look(admin_url(invocation), tenancy_of(invocation), test_the_proof=test_the_proof)
+    if as_json:
+        invocation.out_json(found.to_json())
+    else:
+        invocation.out(findings_table(found))
+    if not found.holds:
+        raise typer.Exit(ExitCode.NOT_MET)
+
+
+@app.command(cls=MaestroCommand)
+def rollback(
+    force: bool = typer.Option(
+        False, "--force", help="Although several tenants have rows: saves which row was whose first."
+    ),
+    map_directory: Annotated[
+        Path | None,
+        typer.Option("--map", metavar="DIR", help="Where --force saves it (default: .maestro/tenant-map-<time>)."),
+    ] = None,
+    dry_run: bool = typer.Option(False, "--dry-run", help="Show the steps and change nothing."),
+    max_lock_wait: float = typer.Option(
+        600, "--max-lock-wait", metavar="SECONDS", min=0, help="How long a step may look for a moment to take its lock."
+    ),
+    as_json: bool = AS_JSON,
+) -> None:
+    """Go back to one tenant: policies, composite keys, indexes, then the column. Resumable.
+
+    Refused (exit code 1) while more than one tenant has rows: afterwards nobody could tell whose row is whose.
+
+    Example: `maestro migrate rollback --dry-run`
+    """
+    from maestro_cli.commands.migrate_view import ProgressLine, plan_table
+    from maestro_cli.tenants import rollback as run
+    from maestro_cli.tenants.downgrade import down_plan
+    from maestro_cli.tenants.runner import Budgets
+    from maestro_cli.tenants.session import Session
+
+    invocation = current()
+    tenancy, url = tenancy_of(invocation), admin_url(invocation)
+    if dry_run:
+        with Session(url, schema=tenancy.schema) as session:
+            found, spec, _ = down_plan(session, tenancy)
+        if as_json:
+            invocation.out_json(found.to_json())
+        else:
+            invocation.out(plan_table(found, spec))
+        return
+
+    def directory() -> Path:
+        return map_directory or invocation.root / ".maestro" / f"tenant-map-{invocation.now():%Y%m%dT%H%M%SZ}"
+
+    with ProgressLine(invocation) as line:
+        done = run(
+            url,
+            tenancy,
+            force=force,
+            map_directory=directory,
+            on_progress=line,
+            budgets=Budgets(max_lock_wait_s=max_lock_wait),
+        )
+    if as_json:
+        invocation.out_json(done.to_json())
+        return
+    invocation.out(f"{len(done.steps)} steps in {done.elapsed_s:.1f} s: the tables are as before.")
+    if done.saved:
+        folder = done.saved[0].parent
+        invocation.out(f"Which row was whose is saved in {folder}.")
+        invocation.say(f"Forward again with it: maestro migrate apply --map {folder}")
+    if done.kept_tenants:
+        invocation.say(
+            f"note: {tenancy.tenants_table} stays: it holds more than the default tenant, or is not maestro's"
+        )

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Self
 from maestro_cli.commands.base import Invocation
 
 if TYPE_CHECKING:
+    from maestro_cli.tenants.findings import Verification
     from maestro_cli.tenants.progress import Progress
     from maestro_cli.tenants.spec import Spec
+    from maestro_cli.tenants.state import Status
     from maestro_cli.tenants.steps import Plan, Step
 
 
@@ -76,6 +78,50 @@ def _key(name: str) -> str:
 def _row(step: Step) -> tuple[str, str, str, str]:
     lock = step.locks[-1] if step.locks else None
     return (f"{step.table}: {step.title}", str(lock.mode) if lock else "-", seconds(step.expected_s), step.blocks)
+
+
+def status_table(status: Status) -> str:
+    """The status for people."""
+    rows = [("table", "column", "foreign key", "indexes", "row security", "rows", "size", "left")]
+    for table in status.tables:
+        indexes = f"{table.indexes}/{table.indexes_wanted}"
+        if table.invalid_indexes:
+            indexes += f", {len(table.invalid_indexes)} invalid"
+        facts = (table.name, table.column, table.foreign_key, indexes, table.row_security)
+        rows.append((*facts, f"~{table.rows:,}", size(table.bytes), str(table.steps_left)))
+    lines = [
+        f"Database {status.database}, schema {status.schema}: {len(status.steps_left)} steps left, contract {status.contract}",
+        "",
+        columns(rows),
+        "",
+    ]
+    if status.multixact_age is not None:
+        lines.append(f"Multixact age of the table of tenants: {status.multixact_age:,}")
+    if status.running:
+        lines.append(f"A migration is running: {status.running}")
+    if status.appeared:
+        lines.append(f"Neither in tenancy.tables nor in tenancy.shared: {', '.join(status.appeared)}")
+    return "\n".join(lines).rstrip()
+
+
+def findings_table(found: Verification) -> str:
+    """The verification for people."""
+    lines = []
+    for finding in found.findings:
+        lines.append(f"{finding.severity}  {finding.kind}  {finding.object}: {finding.message}")
+        if finding.fix:
+            lines.append(f"       fix: {finding.fix}")
+    if lines:
+        lines.append("")
+    lines.append(f"Looked at {len(found.tables)} tables: {'; '.join(found.checked)}.")
+    errors = sum(finding.severity == "error" for finding in found.findings)
+    if found.proof is not None and found.proof.holds and found.holds:
+        lines.append(f"Isolation holds: {found.proof.attempts} attempts of {found.proof.role}, no leak.")
+    elif found.holds:
+        lines.append("The migration is whole. Isolation is not proved: tenancy.rls is not configured.")
+    else:
+        lines.append(f"{errors} errors. The fix of each stands below it; then run again: maestro migrate verify")
+    return "\n".join(lines)
 
 
 class ProgressLine:

@@ -1,21 +1,31 @@
 """Tenant migration: from one tenant to many on a live database.
 
-Plain Python, nothing printed:
+Plain Python, nothing printed, nothing read from the environment:
 
-    plan(url, tenancy)             what is left to do
-    apply(url, tenancy)            do it
-    status(url, tenancy)           how far it is
-    verify(url, tenancy)           what is wrong, and the proof of isolation
-    rollback(url, tenancy)         back
+    plan(url, tenancy)               what is left to do
+    apply(url, tenancy)              do it
+    status(url, tenancy)             how far it is
+    verify(url, tenancy)             what is wrong, with the proof of isolation
+    prove_isolation(url, tenancy)    the proof alone
+    rollback(url, tenancy)           back to one tenant
+
+The functions import what they need when they are called: importing this package costs nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maestro_cli.config.settings import Tenancy
 
 if TYPE_CHECKING:
+    from maestro_cli.tenants.downgrade import Rolled
+    from maestro_cli.tenants.findings import Proof, Verification
+    from maestro_cli.tenants.progress import Listener
+    from maestro_cli.tenants.runner import Budgets, Outcome
+    from maestro_cli.tenants.state import Status
     from maestro_cli.tenants.steps import Plan
 
 
@@ -36,3 +46,54 @@ def plan(url: str, tenancy: Tenancy, *, contract: bool = False) -> Plan:
 
     with Session(url, schema=tenancy.schema) as session:
         return current_plan(session, tenancy, contract=contract)[0]
+
+
+def apply(
+    url: str,
+    tenancy: Tenancy,
+    *,
+    contract: bool = False,
+    map_directory: Path | None = None,
+    on_progress: Listener | None = None,
+    budgets: Budgets | None = None,
+) -> Outcome:
+    """Do what `plan` shows, resumably and idempotently; see `maestro_cli.tenants.runner.apply`."""
+    from maestro_cli.tenants.runner import apply as run
+
+    return run(url, tenancy, contract=contract, map_directory=map_directory, on_progress=on_progress, budgets=budgets)
+
+
+def status(url: str, tenancy: Tenancy) -> Status:
+    """How far each table is; see `maestro_cli.tenants.state.status`."""
+    from maestro_cli.tenants.state import status as look
+
+    return look(url, tenancy)
+
+
+def verify(url: str, tenancy: Tenancy, *, test_the_proof: bool = False, prove_it: bool = True) -> Verification:
+    """What is wrong, with typed findings; see `maestro_cli.tenants.verification.verify`."""
+    from maestro_cli.tenants.verification import verify as look
+
+    return look(url, tenancy, test_the_proof=test_the_proof, prove_it=prove_it)
+
+
+def prove_isolation(url: str, tenancy: Tenancy, *, role: str | None = None) -> Proof:
+    """Try to get across as the application's role; see `maestro_cli.tenants.verification.prove_isolation`."""
+    from maestro_cli.tenants.verification import prove_isolation as prove
+
+    return prove(url, tenancy, role=role)
+
+
+def rollback(
+    url: str,
+    tenancy: Tenancy,
+    *,
+    force: bool = False,
+    map_directory: Callable[[], Path] | None = None,
+    on_progress: Listener | None = None,
+    budgets: Budgets | None = None,
+) -> Rolled:
+    """Back to one tenant, by the rules; see `maestro_cli.tenants.downgrade.rollback`."""
+    from maestro_cli.tenants.downgrade import rollback as run
+
+    return run(url, tenancy, force=force, map_directory=map_directory, on_progress=on_progress, budgets=budgets)

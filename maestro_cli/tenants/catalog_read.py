@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from maestro_cli.tenants.catalog import Activity, Catalog, Column, Constraint, Index, Policy, Table, Trigger
-from maestro_cli.tenants.session import Session
+from maestro_cli.tenants.session import DatabaseError, Session
 from maestro_cli.tenants.spec import Spec
 from maestro_cli.tenants.sql import identifier
 
@@ -131,7 +132,8 @@ def read_for(session: Session, spec: Spec) -> Catalog:
     key = catalog.primary_key(spec.tenants)
     if len(key) == 1:
         query = _TENANT.format(tenants=spec.qualified(spec.tenants), key=identifier(key[0]), type=spec.type)
-        present = bool(session.execute(query, (spec.default_id,))[0][0])
+        with contextlib.suppress(DatabaseError):  # a role that may not read it will hear so from its first step
+            present = bool(session.execute(query, (spec.default_id,))[0][0])
     if spec.role is not None and spec.role in catalog.roles and catalog.tables:
         oid = session.execute("SELECT oid::bigint FROM pg_namespace WHERE nspname = %s", (spec.schema,))[0][0]
         found = session.execute(_PRIVILEGES, {"role": spec.role, "schema": oid})

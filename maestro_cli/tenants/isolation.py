@@ -15,6 +15,7 @@ from typing import TypeVar
 from maestro_cli.tenants import sql
 from maestro_cli.tenants.catalog import Catalog
 from maestro_cli.tenants.findings import Finding, Proof, Severity
+from maestro_cli.tenants.leaks import updates_are_tied
 from maestro_cli.tenants.planting import Planted, Planter, Unplantable
 from maestro_cli.tenants.session import DatabaseError, Session
 from maestro_cli.tenants.spec import Spec
@@ -102,6 +103,8 @@ class _Prover:
         self._role = role
         self._only = only
         self._planter = Planter(session, spec, catalog)
+        query = "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = %s"
+        self._bypasses = bool(session.execute(query, (role,))[0][0])
 
     def run(self) -> Proof:
         session, spec = self._session, self._spec
@@ -121,11 +124,18 @@ class _Prover:
             for table in spec.tables
             if self._only in {None, table.name} and self._catalog.column(table.name, spec.column)
         ]
+        attempts = sum(case.attempts for case in cases)
+        findings = [finding for case in cases for finding in case.findings]
+        if cases and not attempts and all(finding.severity is Severity.WARNING for finding in findings):
+            fix = f"GRANT SELECT, INSERT, UPDATE, DELETE ON … TO {sql.identifier(self._role)}"
+            findings.append(
+                Finding("not-proved", self._role, "it may do nothing with any table: nothing was tried", fix=fix)
+            )
         return Proof(
             role=self._role,
-            attempts=sum(case.attempts for case in cases),
+            attempts=attempts,
             tables=tuple(case.table for case in cases),
-            findings=tuple(finding for case in cases for finding in case.findings),
+            findings=tuple(findings),
         )
 
     def _impossible(self, why: str) -> Proof:
@@ -191,8 +201,11 @@ class _Prover:
         if self._write(case, mine, f"{nothing} WHERE {foreign.where}") not in {"0", "refused"}:
             case.leak("UPDATE", "changes another tenant's row")
         if self._may_update(case.table, self._spec.column):
-            moved = f"UPDATE {name} SET {column} = {sql.tenant_literal(other, self._spec.type)} WHERE {own.where}"
-            if self._write(case, mine, moved) not in {"0", "refused"}:
+            moved = f"UPDATE {name} SET {column} = {sql.tenant_literal(other, self._spec.type)}"
+            # Blind, without WHERE: where a row is read as well, PostgreSQL holds the new row against the policies for
+            # SELECT too, and a missing WITH CHECK stays hidden. Only where it can't reach further than the own rows.
+            blind = not self._bypasses and updates_are_tied(case.table, self._spec, self._catalog)
+            if self._write(case, mine, moved if blind else f"{moved} WHERE {own.where}") not in {"0", "refused"}:
                 case.leak("UPDATE", "moves a row to another tenant")
             taken = f"UPDATE {name} SET {column} = {sql.tenant_literal(mine, self._spec.type)} WHERE {foreign.where}"
             if self._write(case, mine, taken) not in {"0", "refused"}:

@@ -99,6 +99,25 @@ def _tied(policy: Policy, spec: Spec) -> bool:
     return bool(expressions) and all(_is_tied(text, spec) for text in expressions)
 
 
+def updates_are_tied(table: str, spec: Spec, catalog: Catalog) -> bool:
+    """Whether an UPDATE of the application's role can reach the current tenant's rows only, by the policies' text.
+
+    A superuser and a role with BYPASSRLS reach further; whoever asks has to look at that.
+    """
+    found = catalog.tables[table]
+    applying = [
+        policy
+        for policy in catalog.policies.get(table, ())
+        if policy.permissive and policy.command in "*w" and {"public", spec.role} & set(policy.roles)
+    ]
+    return (
+        found.row_security
+        and found.forced
+        and bool(applying)
+        and all(policy.using and _is_tied(policy.using, spec) for policy in applying)
+    )
+
+
 def _is_tied(text: str | None, spec: Spec) -> bool:
     """Whether an expression holds only for the current tenant: the column equals the setting, nothing beside it."""
     if text is None:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Self
 
 from maestro_cli.config.settings import Tenancy
 from maestro_cli.errors import MaestroError
-from maestro_cli.tenants import backfill, planner, version
+from maestro_cli.tenants import backfill, planner, tenant_map, version
 from maestro_cli.tenants.catalog_read import read_for
 from maestro_cli.tenants.locks import RETRIED, Blocked, Budget, Holder, Locksmith, Pace
 from maestro_cli.tenants.progress import Listener, Observer, Progress
 from maestro_cli.tenants.session import DatabaseError, Session
 from maestro_cli.tenants.spec import Spec, specify, with_proposals
-from maestro_cli.tenants.steps import Mode, Plan, Step
+from maestro_cli.tenants.steps import Mode, Phase, Plan, Step
 
 ADVISORY_CLASS = 0x6D616573
 """First half of the advisory lock's key ("maes"); the second half is a hash of the schema."""
@@ -83,6 +84,7 @@ def apply(
     tenancy: Tenancy,
     *,
     contract: bool = False,
+    map_directory: Path | None = None,
     on_progress: Listener | None = None,
     budgets: Budgets | None = None,
     pace: Pace | None = None,
@@ -93,6 +95,7 @@ def apply(
         url: URL of the role that owns the tables.
         tenancy: What is asked for.
         contract: Go on to the contract step.
+        map_directory: A map that a rollback saved: which row was whose.
         on_progress: Hears of every step.
         budgets: Limits.
         pace: Clock, sleep and chance.
@@ -104,7 +107,7 @@ def apply(
         DatabaseError: The server refused a step.
     """
     with Session(url, schema=tenancy.schema) as session:
-        runner = Runner(session, url, tenancy, budgets or Budgets(), pace or Pace(), on_progress)
+        runner = Runner(session, url, tenancy, budgets or Budgets(), pace or Pace(), on_progress, map_directory)
         with runner:
             return runner.run(contract=contract)
 
@@ -119,6 +122,7 @@ class Runner:
     budgets: Budgets
     pace: Pace
     listener: Listener | None = None
+    map_directory: Path | None = None
     assigned: int = 0
     ran: list[str] = field(default_factory=list)
     _observing: Session | None = None
@@ -143,11 +147,15 @@ class Runner:
             plan, spec = current_plan(self.session, self.tenancy, contract=contract)
             ids = tuple(step.id for step in plan.steps)
             if not ids:
+                self._restore_map(spec)
                 break
             if ids == before:
                 raise MaestroError(f"these steps ran without error and are still to do: {', '.join(ids)}")
             before = ids
-            self.run_steps(plan.steps, spec)
+            first = [step for step in plan.steps if step.phase is Phase.EXPAND]
+            self.run_steps(first, spec, total=len(plan.steps))
+            self._restore_map(spec)
+            self.run_steps(plan.steps[len(first) :], spec, before=len(first))
         revision = version.CONTRACTED if contract else version.EXPANDED
         keep = not contract and version.recorded(self.session) == version.CONTRACTED
         recorded = keep or version.stamp(self.session, revision)
@@ -159,10 +167,27 @@ class Runner:
             elapsed_s=self.pace.monotonic() - self._began,
         )
 
-    def run_steps(self, steps: Sequence[Step], spec: Spec) -> None:
-        """Run steps in their order."""
-        for number, step in enumerate(steps, 1):
-            progress = Progress(step=step, number=number, total=len(steps), state="started")
+    def _restore_map(self, spec: Spec) -> None:
+        """Rows of a saved map get their tenants before anything is validated: composite keys would forbid it after."""
+        if self.map_directory is None:
+            return
+        catalog = read_for(self.session, spec)
+        try:
+            self.assigned += tenant_map.restore(self.session, spec, catalog, self.map_directory)
+        except DatabaseError as error:
+            self.session.rollback()
+            raise DatabaseError(
+                f"the map in {self.map_directory} can't be restored: {error.message}",
+                sqlstate=error.sqlstate,
+                hint="Its tenants must exist (maestro tenants list); then run again: maestro migrate apply --map",
+            ) from None
+        self.map_directory = None
+
+    def run_steps(self, steps: Sequence[Step], spec: Spec, *, before: int = 0, total: int | None = None) -> None:
+        """Run steps in their order; `before` and `total` place them in a longer run."""
+        total = before + len(steps) if total is None else total
+        for number, step in enumerate(steps, before + 1):
+            progress = Progress(step=step, number=number, total=total, state="started")
             self._tell(progress)
             began = self.pace.monotonic()
             self._run(step, spec, progress, began)
@@ -314,6 +339,7 @@ class Runner:
         query = (
             "SELECT l.pid, a.usename, a.application_name, a.backend_start FROM pg_locks l"
             " JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory' AND l.classid = %s AND l.granted"
+            " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
         )
         rows = self.session.execute(query, (ADVISORY_CLASS,))
         who = f": pid {rows[0][0]}, {rows[0][1]}, {rows[0][2]}, since {rows[0][3]:%Y-%m-%d %H:%M:%S %Z}" if rows else ""
@@ -332,6 +358,8 @@ def explained(error: DatabaseError, step: Step) -> DatabaseError:
         "42501": "The role of database.admin_url (or database.url) needs to own the tables.",
         "53100": "The disk is full; make room and run: maestro migrate apply",
     }
+    if step.phase is Phase.DOWN:
+        hints["23505"] = "Two tenants have the same value, which the old unique forbids; change one of them first."
     hint = hints.get(
         error.sqlstate, "What was done stays. When this is corrected, continue with: maestro migrate apply"
     )

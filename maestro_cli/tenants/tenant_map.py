@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -126,9 +126,7 @@ def _copy(connection: object, spec: Spec, catalog: Catalog, table: str, tenants:
             cursor.copy_expert(f"COPY ({query}) TO STDOUT (FORMAT csv)", stream)
 
 
-def restore(
-    session: Session, spec: Spec, catalog: Catalog, directory: Path, *, on_rows: Callable[[str, int], None]
-) -> int:
+def restore(session: Session, spec: Spec, catalog: Catalog, directory: Path) -> int:
     """Give the rows of a saved map their tenants again, 2,000 to a transaction; repeatable.
 
     Args:
@@ -136,7 +134,6 @@ def restore(
         spec: Names.
         catalog: What is there, with the column.
         directory: Where `save` wrote.
-        on_rows: Called with the table and the rows read so far.
 
     Returns:
         The number of rows changed.
@@ -151,7 +148,7 @@ def restore(
         path = directory / f"{table.name}.csv"
         if path.exists():
             with path.open(newline="") as stream:
-                changed += _restore(session, spec, catalog, table.name, csv.reader(stream), on_rows)
+                changed += _restore(session, spec, catalog, table.name, csv.reader(stream))
     return changed
 
 
@@ -161,7 +158,6 @@ def _restore(
     catalog: Catalog,
     table: str,
     rows: Iterator[list[str]],
-    on_rows: Callable[[str, int], None],
 ) -> int:
     key = catalog.primary_key(table)
     if next(rows, None) != [*key, spec.column]:
@@ -176,9 +172,7 @@ def _restore(
         f"UPDATE {spec.qualified(table)} AS {alias} SET {column} = m.t FROM unnest({arrays}) AS m ({', '.join(names)}, t)"
         f" WHERE {joined} AND {alias}.{column} IS DISTINCT FROM m.t"
     )
-    changed = seen = 0
+    changed = 0
     while batch := list(islice(rows, BATCH_ROWS)):
         changed += session.affected(statement, [list(values) for values in zip(*batch, strict=True)])
-        seen += len(batch)
-        on_rows(table, seen)
     return changed

@@ -52,11 +52,14 @@ def verify(url: str, tenancy: Tenancy, *, test_the_proof: bool = False, prove_it
             if prove_it and spec.role in catalog.roles:
                 proof = prove(session, spec, catalog, role=spec.role)
                 findings += proof.findings
+                if not proof.attempts and not proof.findings:
+                    message = "there was nothing to try: no table of the tenancy has the column"
+                    findings.append(Finding("not-proved", spec.role, message))
                 checked.append(f"{proof.attempts} attempts of {spec.role} to get across")
                 if test_the_proof and proof.holds:
                     findings += _tested(session, spec, catalog)
                     checked.append("the proof itself, with the isolation of each table broken")
-        age = _multixact_age(session, spec)
+        age = multixact_age(session, spec)
         findings += _multixact(age, spec)
         findings.sort(key=lambda finding: finding.severity is Severity.WARNING)
         return Verification(
@@ -201,7 +204,8 @@ def _tested_table(session: Session, spec: Spec, catalog: Catalog, table: str) ->
     return None
 
 
-def _multixact_age(session: Session, spec: Spec) -> int | None:
+def multixact_age(session: Session, spec: Spec) -> int | None:
+    """Multixacts since the oldest that the tenants table may hold; None where there is no such table."""
     rows = session.execute(_MULTIXACT, (spec.qualified(spec.tenants),))
     return int(rows[0][0]) if rows else None
 
