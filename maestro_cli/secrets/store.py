@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from maestro_cli.errors import OutOfReach, Refused
-from maestro_cli.filesystem import LockedFolder, backup_name, locked, recover, refuse_unsafe
+from maestro_cli.filesystem import PRIVATE, LockedFolder, backup_name, locked, recover, refuse_unsafe
 from maestro_cli.secrets.dotenv import Dotenv, EnvValues, encode_text, read_text
 from maestro_cli.secrets.record import FILE_SUFFIX, Record
 
@@ -109,6 +109,8 @@ class FileSession:
         valueless = {found.name for found in self.document.assignments} - self.values.keys()
         there |= {name: added.pop(name) for name in valueless & added.keys()}
         document = self.document.replace(there).append(added, heading=heading).remove(removed)
+        if document.text == self.document.text and record == self.record and self._is_private():
+            return None
         files: dict[str, bytes | None] = {}
         kept = None
         if backup_at is not None and self.path.exists():
@@ -118,6 +120,11 @@ class FileSession:
         files[self.path.name] = encode_text(document.text)
         self.folder.replace(files)
         return kept
+
+    def _is_private(self) -> bool:
+        return all(
+            path.exists() and path.stat().st_mode & 0o777 == PRIVATE for path in (self.path, record_path(self.path))
+        )
 
     def _free_backup_name(self, now: datetime) -> str:
         name = backup_name(self.path.name, now)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from urllib.parse import quote, unquote
+
+SHORTEST = 4
+"""A shorter password is looked for in the first URL of a value only: elsewhere it may be another one's."""
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)([^/?#@\s]*:)([^/?#\s]*)(@)")
 _IN_QUERY = re.compile(r"((?:[?&]|(?:^|\s))(?:password|passwd|pwd)=)([^&\s]+)", re.IGNORECASE)
@@ -38,6 +42,33 @@ def exchange_password(value: str, old: str, new: str) -> str:
         return match.group(1) + escape(new) if unquote(match.group(2)) == old else match.group()
 
     return _IN_QUERY.sub(in_query, _URL.sub(in_url, value))
+
+
+def with_new_passwords(
+    candidates: Mapping[str, str], before: Mapping[str, str], after: Mapping[str, str]
+) -> dict[str, str]:
+    """Variables whose URL holds a secret that has a new value.
+
+    Args:
+        candidates: Name → value of the variables to look at.
+        before: Name → the value each secret had.
+        after: Name → the value each changed secret has now.
+
+    Returns:
+        Name → new value, of those that change.
+    """
+    changed: dict[str, str] = {}
+    for name, value in candidates.items():
+        if name in after:
+            continue
+        new = value
+        for secret, fresh in after.items():
+            old = before.get(secret, "")
+            if len(old) >= SHORTEST or (old and old == password_of(value)):
+                new = exchange_password(new, old, fresh)
+        if new != value:
+            changed[name] = new
+    return changed
 
 
 def escape(text: str) -> str:
