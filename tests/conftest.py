@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from reference_platform import ReferencePlatform, build_platform
 
+from maestro_cli.demo.preloader import Preloader
 from maestro_cli.demo.servers import EmbeddedPostgres, EmbeddedValkey
 from maestro_cli.demo.service import RunningService
 
@@ -50,9 +51,11 @@ def database(postgres_server: EmbeddedPostgres) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def reference_platform(
     postgres_server: EmbeddedPostgres, valkey_server: EmbeddedValkey, tmp_path_factory: pytest.TempPathFactory
-) -> ReferencePlatform:
+) -> Iterator[ReferencePlatform]:
     """The reference service's project, migrated to tenants, with accounts and certificates; `.start(*faults)` runs it."""
-    return build_platform(tmp_path_factory.mktemp("reference"), postgres_server, valkey_server)
+    folder = tmp_path_factory.mktemp("reference")
+    with Preloader(folder / "preloader.log") as preloader:
+        yield build_platform(folder, postgres_server, valkey_server, preloader)
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ import urllib3
 from maestro_cli.certs.generate import ensure_pair
 from maestro_cli.certs.store import Pair
 from maestro_cli.config import load
+from maestro_cli.demo.preloader import Preloader
 from maestro_cli.demo.servers import EmbeddedPostgres, EmbeddedValkey
 from maestro_cli.demo.service import APPLICATION_ROLE, OWNER_ROLE, RunningService, ServiceProject, provision
 from maestro_cli.redaction import Secret
@@ -88,6 +89,7 @@ class ReferencePlatform:
     pair: Pair
     postgres: EmbeddedPostgres
     valkey: EmbeddedValkey
+    preloader: Preloader
 
     def start(self, *faults: str, **environment: str) -> RunningService:
         """Run the service, with faults planted and variables added. The caller stops it."""
@@ -98,6 +100,7 @@ class ReferencePlatform:
             key=self.pair.key,
             faults=faults,
             log=self.project.directory / f"{name}-{secrets.token_hex(3)}.log",
+            preloader=self.preloader,
         )
 
     def client(self, service: RunningService, **headers: str) -> Client:
@@ -121,7 +124,9 @@ class ReferencePlatform:
                 client.delete(key)
 
 
-def build_platform(folder: Path, postgres: EmbeddedPostgres, valkey: EmbeddedValkey) -> ReferencePlatform:
+def build_platform(
+    folder: Path, postgres: EmbeddedPostgres, valkey: EmbeddedValkey, preloader: Preloader
+) -> ReferencePlatform:
     """Copy, provision, migrate, make multi-tenant, seed, certify."""
     owner, application = Secret(secrets.token_urlsafe(24)), Secret(secrets.token_urlsafe(24))
     database = f"maestro_ml_{secrets.token_hex(4)}"
@@ -147,4 +152,4 @@ def build_platform(folder: Path, postgres: EmbeddedPostgres, valkey: EmbeddedVal
     apply(environment["ADMIN_DATABASE_URL"], tenancy, contract=True)
     project.seed(environment)
     pair = ensure_pair(project.directory / "certs", key_type="ec-p256", now=datetime.now(UTC))
-    return ReferencePlatform(project, environment, pair, postgres, valkey)
+    return ReferencePlatform(project, environment, pair, postgres, valkey, preloader)
