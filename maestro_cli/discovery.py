@@ -39,11 +39,13 @@ class Catalogue:
         checks: Id → check.
         broken: Plugins, or modules of them, that could not be loaded.
         hosts: The processes that run plugins' checks; `close` ends them.
+        complete: Whether an id that is not here is nowhere: no plugin was left out or broken.
     """
 
     checks: dict[str, Check]
     broken: tuple[BrokenPlugin, ...] = ()
     hosts: tuple[PluginHost, ...] = ()
+    complete: bool = True
 
     def close(self) -> None:
         """End the plugins' processes; their checks cannot be run any more."""
@@ -56,7 +58,7 @@ def discover(loaded: Loaded, *, plugins: bool = True) -> Catalogue:
 
     Args:
         loaded: The configuration; its `plugins:` folders are searched.
-        plugins: False finds the built-in checks only.
+        plugins: False finds the built-in checks only: neither plugins' nor those declared in maestro.yaml.
 
     Raises:
         ConfigurationError: When a `plugins:` folder does not exist, or two checks share an id.
@@ -79,6 +81,11 @@ def discover(loaded: Loaded, *, plugins: bool = True) -> Catalogue:
                 _add(found, replace(check, plugin=host.source.name))
             name = host.source.name
             broken.extend(BrokenPlugin(f"{name}: {row.part}" if row.part else name, row.reason) for row in host.broken)
+        if plugins and loaded.settings.checks:
+            from maestro_cli.declared import declared_checks
+
+            for check in declared_checks(loaded):
+                _add(found, check)
     except BaseException:
         for host in hosts:
             host.close()
@@ -86,7 +93,7 @@ def discover(loaded: Loaded, *, plugins: bool = True) -> Catalogue:
     for plugin in broken:
         check = _missing(plugin)
         found[check.id] = check
-    return Catalogue(found, tuple(broken), hosts)
+    return Catalogue(found, tuple(broken), hosts, complete=plugins and not broken)
 
 
 def _sources(loaded: Loaded, installed: Sequence[EntryPoint]) -> Iterator[Source]:

@@ -137,7 +137,7 @@ def make_plan(loaded: Loaded, catalogue: Catalogue, invocation: Invocation) -> P
             *((f"waivers[{index}].check", waiver.check) for index, waiver in enumerate(settings.waivers)),
             *((f"run.deadlines.{name}", name) for name in settings.run.deadlines),
         )
-        if name not in catalogue.checks
+        if name not in catalogue.checks and catalogue.complete
     ]
     if unknown:
         raise ConfigurationError("\n".join(unknown), hint="See all checks: maestro checks list")

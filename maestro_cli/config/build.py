@@ -81,7 +81,10 @@ class Builder:
         return self.wrong(node.line, path, f"is empty; expected {describe(expected)}")
 
     def section(self, node: Node, cls: type, path: str) -> Any:
-        """A section from a mapping."""
+        """A section from a mapping, or from a single value where the section has a key that speaks for it."""
+        short = getattr(cls, "shorthand", None)
+        if short is not None and node.kind != "mapping":
+            node = Node("mapping", node.line, entries={short: (node.line, node)})
         if node.kind != "mapping":
             return self.wrong(node.line, path, f"expected a mapping of keys, got {_kind(node)}")
         fields = {item.name: item for item in dataclasses.fields(cls)}
@@ -110,7 +113,16 @@ class Builder:
             self.wrong(node.line, f"{path}.{name}" if path else name, f"is required ({fields[name].metadata['doc']})")
         if missing or any(value is _INVALID for value in values.values()):
             return _INVALID
-        return cls(**values)
+        made = cls(**values)
+        for sub, message in made.problems() if hasattr(made, "problems") else ():
+            self.wrong(self._line(f"{path}{sub}", node.line), f"{path}{sub}", message)
+        return made
+
+    def _line(self, path: str, otherwise: int) -> int:
+        """The line of a key, or of what it stands in."""
+        while path and path not in self.lines:
+            path = path[: max(path.rfind("."), path.rfind("["), 0)]
+        return self.lines.get(path, otherwise)
 
     def _sequence(self, node: Node, item: Any, path: str) -> Any:
         if node.kind != "sequence":

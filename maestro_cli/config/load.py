@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from maestro_cli.config.build import EMPTY, Builder, is_invalid
+from maestro_cli.config.declared import declared_problems
 from maestro_cli.config.interpolation import Variables, is_secret_name
 from maestro_cli.config.settings import Settings
 from maestro_cli.config.source import Node, Problem, UnreadableError, parse, read_text
@@ -151,6 +152,7 @@ def _semantic_problems(settings: Settings, lines: Mapping[str, int]) -> list[Pro
                 lines.get("readiness.components", 1), "readiness.components", "all weights are 0; no total is possible"
             )
         )
+    problems.extend(declared_problems(settings.checks, lines))
     for index, waiver in enumerate(settings.waivers):
         problems.extend(
             Problem(lines.get(f"waivers[{index}]", 1), f"waivers[{index}].{name}", "must not be empty")

@@ -10,6 +10,7 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from maestro_cli.config.declared import DeclaredCheck
 from maestro_cli.config.keys import key, section
 from maestro_cli.redaction import Secret
 
@@ -382,6 +383,6 @@ class Settings:
     readiness: Readiness = key("Score and gates.", factory=Readiness)
     waivers: tuple[Waiver, ...] = key("Failing checks that are accepted for a time.", default=())
     plugins: tuple[str, ...] = key("Folders of check modules.", default=())
-    checks: tuple[Mapping[str, Any], ...] = key("Checks declared in place.", default=())
+    checks: tuple[DeclaredCheck, ...] = key("Checks declared in place, without Python.", default=())
     run: Run = key("How checks are run.", factory=Run)
     history: Secret | None = key("SQLAlchemy URL of the store of runs.", default=None)

@@ -95,6 +95,11 @@ class Http:
         return client
 
     @property
+    def prefix(self) -> str:
+        """The path in api.url that all paths stand under; empty where there is none."""
+        return urlsplit(self.base).path
+
+    @property
     def user_agent(self) -> str:
         """How the service's log can tell a probe from a person."""
         return f"maestro/{__version__} (readiness probe {self.nonce})"
@@ -303,7 +308,7 @@ def explain(error: BaseException) -> str:
     for item in chain:
         if isinstance(item, ssl.SSLCertVerificationError):
             return f"its certificate is not trusted ({item.verify_message})"
-    for item in chain:
+    for item in reversed(chain):  # the cause before its wrappings: a refused connection is no timeout
         if isinstance(item, ssl.SSLError):
             return f"the TLS handshake failed ({item.reason or 'broken'})"
         if isinstance(item, socket.gaierror):
