@@ -1,0 +1,114 @@
+"""How are the passwords hashed that are stored, not those that a configuration file promises?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from maestro_cli.api import Context, Evidence, Finding, check, errored, failed, passed
+
+# A whole hash never leaves the database: the server sorts each into a kind and counts.
+_KINDS = r"""
+SELECT CASE
+    WHEN {column} IS NULL OR {column} ~ '^(|!.*|x|[*]+)$' THEN 'none'
+    WHEN {column} ~ '^[$]2[aby]?[$][0-9][0-9][$][./A-Za-z0-9]{{53}}$' THEN 'bcrypt ' || split_part({column}, '$', 3)
+    WHEN {column} ~ '^bcrypt(_sha256)?[$][$]2[aby][$][0-9][0-9][$]' THEN 'bcrypt ' || substring({column} from '[$]([0-9][0-9])[$]')
+    WHEN {column} ~ '^[$]bcrypt-sha256[$]v=2,t=2b,r=[0-9]+[$]' THEN 'bcrypt ' || substring({column} from 'r=([0-9]+)[$]')
+    WHEN {column} ~ '^(argon2)?[$]argon2id[$]v=19[$]m=[0-9]+,t=[0-9]+,p=[0-9]+[$][^$]+[$][^$]+$'
+        THEN 'argon2id ' || substring({column} from '[$](m=[0-9]+,t=[0-9]+,p=[0-9]+)[$]')
+    WHEN {column} ~ '^pbkdf2_sha(256|512)[$][0-9]+[$]'
+        THEN 'pbkdf2-sha' || substring({column} from '^pbkdf2_sha([0-9]+)') || ' ' || split_part({column}, '$', 2)
+    WHEN {column} ~ '^[$]pbkdf2-sha(256|512)[$][0-9]+[$]'
+        THEN 'pbkdf2-sha' || substring({column} from '^[$]pbkdf2-sha([0-9]+)') || ' ' || split_part({column}, '$', 3)
+    WHEN {column} ~ '^scrypt:[0-9]+:[0-9]+:[0-9]+[$]' THEN 'scrypt ' || substring({column} from '^scrypt:([0-9]+):')
+    WHEN {column} ~ '^[$]scrypt[$]ln=[0-9]+,' THEN 'scrypt ' || (1 << least(substring({column} from 'ln=([0-9]+)')::int, 30))
+    WHEN {column} ~ '^[$](1|5|6|y|apr1|2x)[$]' THEN 'crypt $' || split_part({column}, '$', 2)
+    WHEN {column} ~ '^[$]argon2(i|d)[$]' THEN split_part({column}, '$', 2)
+    WHEN {column} ~ '^[{{][A-Z0-9-]+[}}]' THEN 'LDAP ' || substring({column} from '^[{{]([A-Z0-9-]+)')
+    WHEN {column} ~ '^(md5|sha1|unsalted_md5|crypt)[$]' THEN split_part({column}, '$', 1)
+    WHEN {column} ~ '^[0-9a-fA-F]+$' AND length({column}) IN (32, 40, 56, 64, 96, 128)
+        THEN 'plain digest of ' || length({column}) * 4 || ' bits'
+    ELSE 'no known hash' END AS kind, count(*)
+FROM {table} GROUP BY 1 ORDER BY 2 DESC LIMIT 50"""
+
+_STRETCHED = {"pbkdf2-sha256": 600_000, "pbkdf2-sha512": 210_000, "scrypt": 131_072}
+"""Least iterations (for scrypt: N), from OWASP's Password Storage Cheat Sheet."""
+_ARGON2 = ((47_104, 1), (19_456, 2), (12_288, 3), (9_216, 4), (7_168, 5))
+"""Least memory (KiB) and iterations of argon2id, from the same page."""
+
+
+@check(
+    "security.password-hashing",
+    component="security",
+    priority="critical",
+    faults=("password-weak-rounds", "password-md5", "password-plaintext", "password-legacy-hash"),
+)
+def password_hashing(ctx: Context) -> Finding:
+    """Stored passwords are hashed slowly.
+
+    Why: who copies the table tries billions of guesses a second against MD5, and a few against bcrypt with 12 rounds.
+    Fails when: a stored value is neither bcrypt with at least database.password_hashes.min_rounds, nor argon2id, scrypt or
+    PBKDF2 with the work that OWASP asks for. The server counts the kinds; no hash is fetched.
+    Fix: raise the work factor, and hash again at each user's next login; lock accounts whose password is stored in the clear.
+    Source: OWASP ASVS 5.0 11.4.2; OWASP Password Storage Cheat Sheet
+    """
+    database = ctx.require(ctx.settings.database, "database")
+    stored = ctx.require(database.password_hashes, "database.password_hashes")
+    where = f"{stored.table}.{stored.column}"
+    try:
+        counts = _count(ctx, stored.table, stored.column)
+    except _NotReadableError as error:
+        return errored(f"{where} could not be read: {error}.")
+    hashed = {kind: number for kind, number in counts.items() if kind != "none"}
+    if not hashed:
+        return errored(f"{where} holds no password, so there is nothing to observe.")
+    expected = f"bcrypt with {stored.min_rounds} rounds or more, or argon2id"
+    wrong = {kind: number for kind, number in hashed.items() if not _strong(kind, stored.min_rounds)}
+    evidence = [Evidence(kind, str(number), "0" if kind in wrong else "") for kind, number in hashed.items()]
+    if wrong:
+        said = ", ".join(f"{number} as {kind}" for kind, number in wrong.items())
+        weak = Evidence(where, said, expected)
+        return failed(f"{sum(wrong.values())} of {sum(hashed.values())} passwords are stored weakly: {said}.", weak)
+    return passed(f"All {sum(hashed.values())} stored passwords are hashed slowly.", *evidence)
+
+
+class _NotReadableError(Exception):
+    pass
+
+
+def _count(ctx: Context, table: str, column: str) -> dict[str, int]:
+    import psycopg2
+    from psycopg2 import sql
+
+    statement = sql.SQL(_KINDS).format(column=sql.Identifier(column), table=sql.Identifier(*table.split(".")))
+    try:
+        with ctx.database.transaction() as cursor:
+            for name, value in _tenant(ctx):
+                cursor.execute("SELECT set_config(%s, %s, true)", (name, value))
+            cursor.execute(statement)
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+    except psycopg2.errors.QueryCanceled:
+        raise _NotReadableError("counting took too long") from None
+    except psycopg2.errors.InsufficientPrivilege:
+        raise _NotReadableError("permission denied") from None
+    except psycopg2.ProgrammingError as error:
+        raise _NotReadableError(str(error).splitlines()[0]) from None
+    return {str(kind): int(number) for kind, number in rows}
+
+
+def _tenant(ctx: Context) -> Iterator[tuple[str, str]]:
+    """Behind row-level security, the default tenant's users are seen."""
+    tenancy = ctx.settings.tenancy
+    if tenancy is not None and tenancy.rls is not None:
+        yield tenancy.rls.setting, tenancy.default_tenant.id
+
+
+def _strong(kind: str, min_rounds: int) -> bool:
+    name, _, work = kind.partition(" ")
+    if name == "bcrypt":
+        return work.isdigit() and int(work) >= min_rounds
+    if name == "argon2id":
+        found = re.fullmatch(r"m=(\d+),t=(\d+),p=\d+", work)
+        return found is not None and any(int(found[1]) >= m and int(found[2]) >= t for m, t in _ARGON2)
+    return name in _STRETCHED and work.isdigit() and int(work) >= _STRETCHED[name]
