@@ -545,3 +545,18 @@ def test_declared_checks_run_as_a_whole_process(tmp_path: Path) -> None:
     assert "exists is false, expected true" in done.stdout
     without = subprocess.run([*command, "--no-plugins"], cwd=tmp_path, capture_output=True, timeout=60, check=False)
     assert without.returncode == 2
+
+
+def test_the_schema_knows_a_kinds_short_form() -> None:
+    import jsonschema
+
+    from maestro_cli.config.schema import json_schema
+
+    validator = jsonschema.Draft202012Validator(json_schema())
+    rows = [
+        {"id": "health.a", "tcp": "a:1"},
+        {"id": "health.b", "command": ["true"]},
+        {"id": "health.c", "file": {"path": "x"}},
+    ]
+    assert validator.is_valid({"checks": rows})
+    assert not validator.is_valid({"checks": [{"id": "health.a", "tcp": {"adress": "a:1"}}]})

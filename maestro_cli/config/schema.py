@@ -38,7 +38,13 @@ def _section(cls: type) -> dict[str, Any]:
         "additionalProperties": False,
         "properties": {item.name: _key(item, hints(cls)[item.name]) for item in fields},
     }
-    return {**schema, "required": required} if required else schema
+    if required:
+        schema["required"] = required
+    short = getattr(cls, "shorthand", None)
+    if short is None:
+        return schema
+    values = {"type": ["string", "array"]} if hints(cls)[short] is Any else {"type": "string"}
+    return {"anyOf": [schema, {**values, "description": f"Short for {{{short}: …}}."}]}
 
 
 def _key(item: dataclasses.Field[Any], expected: Any) -> dict[str, Any]:
