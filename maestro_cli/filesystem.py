@@ -74,7 +74,8 @@ def make_private_directory(directory: Path) -> None:
         OutOfReach: It cannot be created, or something else has its name.
     """
     with _explained(directory):
-        directory.parent.mkdir(parents=True, exist_ok=True)
+        if not directory.parent.is_dir():
+            directory.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):
             directory.mkdir(mode=0o700)
         if not directory.is_dir():

@@ -200,7 +200,8 @@ def _fill(directory: Path, hidden: Path, staged: Mapping[str, str], removed: set
     found = directory.stat()
     if os.geteuid() == 0 and (found.st_uid, found.st_gid) != (0, 0):
         os.chown(hidden, found.st_uid, found.st_gid)
-    hidden.chmod(stat.S_IMODE(found.st_mode))
+    if stat.S_IMODE(found.st_mode) != 0o700:
+        hidden.chmod(stat.S_IMODE(found.st_mode))
     handle = os.open(hidden, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
