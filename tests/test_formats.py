@@ -88,3 +88,15 @@ def test_a_stream_without_unicode_gets_plain_ascii() -> None:
     assert "x FAIL" in text
     assert render("rich", samples.not_ready(), encoding="no-such-encoding").isascii()
     assert "✘ FAIL" in render("rich", samples.not_ready(), encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_every_format_can_be_written_to_any_stream(name: str, encoding: str) -> None:
+    report = samples.report([samples.check("security.x", "fail", message="Überall 漢字 ✓ \x1b[2J")])
+    render(name, report, encoding=encoding).encode(encoding)
+
+
+def test_markup_keeps_its_meaning_on_a_stream_without_unicode() -> None:
+    report = samples.report([samples.check("security.x", "fail", message="漢字 é")])
+    assert "&#28450;&#23383; &#233;" in render("html", report, encoding="latin-1")

@@ -72,7 +72,27 @@ def test_a_dead_dependency_is_said_once() -> None:
     assert "Needs Redis" not in text
     assert text.count("docker compose up -d redis") == 1
     quiet = dataclasses.replace(samples.outage(), notes=())
-    assert "Redis is unreachable: 3 checks could not be measured" in terminal.render(quiet)
+    assert "Without Redis, 3 checks could not be measured" in terminal.render(quiet)
+
+
+def test_each_dead_dependency_has_the_note_that_the_run_left_about_it() -> None:
+    checks = [
+        samples.check("health.a", "error", needs="redis"),
+        samples.check("security.b", "error", needs="a quiet rate-limit window"),
+        samples.check("security.c", "error", needs="Redis ACL"),
+    ]
+    notes = (
+        "Evidence is 20 hours old.",
+        "The limit's window of 3600 s is longer than --max-wait; 1 check could not be measured",
+        "Redis is unreachable: connection refused; 1 check could not be measured",
+    )
+    report = samples.report(checks, notes=notes)
+    assert [outage.sentence for outage in wording.outages(report)] == [
+        notes[2],
+        notes[1],
+        "Without Redis ACL, 1 check could not be measured",
+    ]
+    assert wording.other_notes(report) == ["Evidence is 20 hours old."]
 
 
 def test_what_was_not_measured_is_neither_0_nor_100() -> None:

@@ -76,19 +76,27 @@ def render(
         width: Columns of the terminal.
         colour: Whether ANSI colours are wanted.
         verbose: Whether the evidence of passes is wanted.
-        encoding: What the terminal can show. Only `rich` looks at it: where it lacks the bars and marks, plain ASCII
-            is drawn, and a character of an observed value that it lacks is written as `\u2713`. Every other format
-            is UTF-8 by its own definition: write it as those bytes, whatever the locale says.
+        encoding: What the stream can hold. `rich` draws plain ASCII where it lacks the bars and marks. Every format
+            spells out the characters that it lacks: as `&#10003;` in markup, as `\u2713` elsewhere. To a file, write
+            UTF-8, whatever the locale says: that is what the formats define.
 
     Raises:
         UsageError: There is no such format.
     """
-    if name != "rich":
-        return load(name)(report, width=width, colour=colour, verbose=verbose)
-    from maestro_cli.formats.terminal import drawable
-    from maestro_cli.formats.terminal import render as render_rich
+    if name == "rich":
+        from maestro_cli.formats.terminal import drawable
+        from maestro_cli.formats.terminal import render as render_rich
 
-    text = render_rich(report, width=width, colour=colour, verbose=verbose, unicode=drawable(encoding))
+        text = render_rich(report, width=width, colour=colour, verbose=verbose, unicode=drawable(encoding))
+    else:
+        text = load(name)(report, width=width, colour=colour, verbose=verbose)
+    return text if encoding.lower() in ("utf-8", "utf8") else _spelled_out(text, encoding)
+
+
+def _spelled_out(text: str, encoding: str) -> str:
+    """Only what a stream of this encoding can hold; markup becomes ASCII, because it says of itself that it is UTF-8."""
+    if text.startswith("<"):
+        return text.encode("ascii", "xmlcharrefreplace").decode("ascii")
     try:
         return text.encode(encoding, "backslashreplace").decode(encoding)
     except LookupError:

@@ -201,9 +201,14 @@ def outages(report: Report) -> list[Outage]:
     for check in report.checks:
         if check.status is Status.ERROR and check.needs:
             behind.setdefault(check.needs, []).append(check)
-    return [
-        Outage(needs, _sentence(needs, report.notes, len(checks)), tuple(checks)) for needs, checks in behind.items()
-    ]
+    unclaimed = list(report.notes)
+    found = []
+    for needs, checks in behind.items():
+        sentence = _said(needs, len(checks), unclaimed)
+        if sentence in unclaimed:
+            unclaimed.remove(sentence)
+        found.append(Outage(needs, sentence, tuple(checks)))
+    return found
 
 
 def other_notes(report: Report) -> list[str]:
@@ -212,9 +217,9 @@ def other_notes(report: Report) -> list[str]:
     return [note for note in report.notes if note not in said]
 
 
-def _sentence(needs: str, notes: tuple[str, ...], number: int) -> str:
-    for note in notes:
-        if note.casefold().startswith(needs.casefold()):
-            return note
-    noun = "check" if number == 1 else "checks"
-    return f"{needs} is unreachable: {number} {noun} could not be measured"
+def _said(needs: str, number: int, notes: Sequence[str]) -> str:
+    opening = f"{needs} is unreachable".casefold()
+    ending = f"{number} check{'' if number == 1 else 's'} could not be measured"
+    named = [note for note in notes if note.casefold().startswith(opening)]
+    counted = [note for note in notes if note.endswith(f"; {ending}") and " is unreachable" not in note]
+    return next(iter(named + counted), f"Without {needs}, {ending}")
