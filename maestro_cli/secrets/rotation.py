@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from maestro_cli.errors import UsageError
-from maestro_cli.secrets.generate import strong_value
+from maestro_cli.secrets.generation import strong_value
 from maestro_cli.secrets.names import PREVIOUS, is_password, is_secret_name, without_previous
 from maestro_cli.secrets.record import Record
 from maestro_cli.secrets.store import SecretStore, Session
@@ -113,19 +113,28 @@ def _chosen(session: Session, names: Collection[str], required: Mapping[str, int
             raise UsageError(f"there is no {name} to rotate", hint="Its secrets: maestro secrets audit")
         if without_previous(name):
             raise UsageError(f"{name} is the value before a rotation; rotate {without_previous(name)} instead")
+        if _is_issued(values[name]):
+            raise UsageError(
+                f"{name} is a private key in PEM, which a random value cannot replace",
+                hint="New keys: maestro certs renew",
+            )
         if name not in required and not is_secret_name(name):
             raise UsageError(
                 f"{name} does not look like a secret", hint="If it is one, add it to secrets.required in maestro.yaml."
             )
     if names:
         return list(dict.fromkeys(names))
-    found = [name for name in required if name in values]
+    found = [name for name in required if name in values and not _is_issued(values[name])]
     if not found:
         raise UsageError(
             "no secret to rotate: secrets.required in maestro.yaml names none that the file has",
             hint="Name them: maestro secrets rotate JWT_SECRET_KEY",
         )
     return found
+
+
+def _is_issued(value: str) -> bool:
+    return "-----BEGIN " in value
 
 
 def _young(session: Session, names: list[str], older_than: timedelta, now: datetime) -> dict[str, timedelta]:
@@ -159,8 +168,8 @@ def _recorded(
     record = session.record
     for name, until in previous.items():
         origin = name.removesuffix(PREVIOUS)
-        value = session.values[origin]
-        record = record.ending(name, value, record.find(origin, value), until, now)
+        old = session.values[origin]
+        record = record.ending(name, old, record.find(origin, old), until, now)
     for name, value in changes.items():
         if value is not None:
             record = record.written(name, value, now)
