@@ -172,6 +172,15 @@ def test_markup_in_a_value_stays_text() -> None:
     assert "[bold red]owned[/] :boom: \\x1b[2J" in terminal.render(report, colour=True)
 
 
+def test_many_skips_for_one_reason_are_said_once() -> None:
+    checks = [samples.check(f"security.{name}", "skip", message="api is not configured") for name in "abcd"]
+    report = samples.report([*checks, samples.check("security.e", "skip", message="tenancy is not configured")])
+    text = terminal.render(report)
+    assert "- skip  4 checks do not apply: api is not configured" in text
+    assert "- skip  E: tenancy is not configured" in text
+    assert terminal.render(report, verbose=True).count("api is not configured") == 4
+
+
 def test_an_interrupted_run_says_that_it_is_partial() -> None:
     report = dataclasses.replace(samples.not_ready(), interrupted=True, verdict=Verdict.NOT_READY)
     assert terminal.render(report).splitlines()[1] == "Interrupted: this report is partial."

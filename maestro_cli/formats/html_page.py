@@ -181,5 +181,5 @@ def _outage(outage: wording.Outage, names: dict[int, str]) -> str:
     links = "".join(
         f'<li><a href="#{names[id(check)]}">{line(check.title or check.id)}</a></li>' for check in outage.checks
     )
-    remedy = next((checks.remedy(check) for check in outage.checks if check.remedy), "")
+    remedy = checks.remedy(outage.speaker)
     return f'<div class="notice outage card"><h3>{line(outage.sentence, 2000)}</h3><ul>{links}</ul>{remedy}</div>'

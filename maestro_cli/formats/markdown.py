@@ -132,8 +132,7 @@ def _outages(report: Report) -> str:
         ids = ", ".join(code(check.id) for check in outage.checks[:20])
         more = f" and {len(outage.checks) - 20} more" if len(outage.checks) > 20 else ""
         parts.append(f"{_MARKS[Status.ERROR]} **{text(clip(outage.sentence, VALUE_SHOWN))}**: {ids}{more}")
-        remedied = [check for check in outage.checks if check.remedy is not None]
-        parts += _remedy(remedied[0]) if remedied else []
+        parts += _remedy(outage.speaker)
     return "\n\n".join(parts)
 
 

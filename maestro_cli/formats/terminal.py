@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from maestro_cli.formats import wording
@@ -16,6 +18,9 @@ BARS = ((72, 16), (62, 8), (0, 0))
 """From how many columns on a component's bar takes how many; a narrow terminal keeps the numbers and the words."""
 
 EVIDENCE_SHOWN = 5
+SKIPS_FOLDED = 3
+"""From so many checks on that are skipped for one reason, the reason is said once (--verbose lists them)."""
+
 VALUE_SHOWN, VALUE_SHOWN_VERBOSE = 300, 4000
 """Characters of one observed value."""
 
@@ -129,9 +134,7 @@ class _Writer:
             self._page.block(outage.sentence, *self._status(Status.ERROR), indent=10)
             ids = ", ".join(one_line(check.id) for check in outage.checks)
             self._field("checks", ids)
-            remedied = [check for check in outage.checks if check.remedy is not None]
-            if remedied:
-                self._remedy(remedied[0])
+            self._remedy(outage.speaker)
 
     def findings(self, report: Report) -> None:
         for priority, checks in wording.by_priority(wording.findings(report)):
@@ -185,8 +188,17 @@ class _Writer:
             passed = sum(check.status is Status.PASS for check in checks)
             asked = sum(check.status is not Status.SKIP for check in checks)
             self._page.line((f"  {priority.value.capitalize()}", "heading"), (f"  {passed} of {asked} passed", ""))
-            for check in checks:
+            self._items(checks)
+
+    def _items(self, checks: Sequence[CheckResult]) -> None:
+        reasons = Counter(check.message for check in checks if check.status is Status.SKIP)
+        folded = {} if self._verbose else {reason: n for reason, n in reasons.items() if n >= SKIPS_FOLDED}
+        for check in checks:
+            if check.status is not Status.SKIP or check.message not in folded:
                 self._item(check)
+        for reason, number in folded.items():
+            text = f"{number} checks do not apply: {one_line(clip(reason, VALUE_SHOWN))}"
+            self._page.block(text, ("  ", ""), *self._status(Status.SKIP), indent=12)
 
     def _item(self, check: CheckResult) -> None:
         title = one_line(clip(check.title or check.id, 500))

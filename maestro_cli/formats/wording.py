@@ -50,6 +50,11 @@ class Outage(NamedTuple):
     sentence: str
     checks: tuple[CheckResult, ...]
 
+    @property
+    def speaker(self) -> CheckResult:
+        """The check whose remedy is shown for all: the first that offers one."""
+        return next((check for check in self.checks if check.remedy is not None), self.checks[0])
+
 
 def score_text(score: float | None) -> str:
     """Rounded DOWN to one decimal, as a reader's gate would: 89.96 is "89.9"; None is "not measured"."""
