@@ -255,7 +255,9 @@ def _about_git(path: Path, values: EnvValues, secrets: Mapping[str, str]) -> tup
         where = f"commit {found.commit} of {found.date}" if found.commit else f"object {found.object_id[:12]} of git"
         place = f", file {found.path}" if found.path else ""
         message = f"{found.name} stands in {where}{place}: whoever has a clone has it"
-        hint = f"maestro secrets rotate {found.name}"
+        hint = (
+            f"remove its line from {path}" if without_previous(found.name) else f"maestro secrets rotate {found.name}"
+        )
         findings.append(Finding("in-history", "fail", message, path, found.name, values.lines.get(found.name), hint))
     if history.skipped:
         message = (

@@ -152,6 +152,26 @@ class Dotenv:
         lines += [f"{_checked(name)}={_quoted(value, '')}" for name, value in additions.items()]
         return Dotenv(text + "".join(line + end for line in lines))
 
+    def insert_after(self, anchor: str, name: str, value: str) -> Dotenv:
+        """The same file with one more assignment in the line behind another one.
+
+        Args:
+            anchor: A name the file has.
+            name: The new name.
+            value: Its value.
+
+        Raises:
+            ValueError: The file has lines that cannot be read.
+        """
+        self._require_readable()
+        place = max(found.end for found in self.assignments if found.name == anchor)
+        match = _REST.match(self.text, place)
+        place = match.end() if match else place
+        before = self.text[:place]
+        gap = "" if before.endswith(("\n", "\r")) else self.newline
+        line = f"{_checked(name)}={_quoted(value, '')}{self.newline}"
+        return Dotenv(f"{before}{gap}{line}{self.text[place:]}")
+
     def remove(self, names: set[str]) -> Dotenv:
         """The same file without the lines of these names.
 

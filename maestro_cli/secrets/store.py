@@ -16,6 +16,7 @@ from typing import Protocol
 from maestro_cli.errors import OutOfReach, Refused
 from maestro_cli.filesystem import PRIVATE, LockedFolder, backup_name, locked, recover, refuse_unsafe
 from maestro_cli.secrets.dotenv import Dotenv, EnvValues, encode_text, read_text
+from maestro_cli.secrets.names import PREVIOUS, without_previous
 from maestro_cli.secrets.record import FILE_SUFFIX, Record
 
 
@@ -108,7 +109,10 @@ class FileSession:
         removed = {name for name, value in changes.items() if value is None}
         valueless = {found.name for found in self.document.assignments} - self.values.keys()
         there |= {name: added.pop(name) for name in valueless & added.keys()}
-        document = self.document.replace(there).append(added, heading=heading).remove(removed)
+        document = self.document.replace(there)
+        for name in [name for name in added if (without_previous(name) or "") in self.values]:
+            document = document.insert_after(name.removesuffix(PREVIOUS), name, added.pop(name))
+        document = document.append(added, heading=heading).remove(removed)
         if document.text == self.document.text and record == self.record and self._is_private():
             return None
         files: dict[str, bytes | None] = {}

@@ -57,7 +57,8 @@ _NAMED_UUID = re.compile(
     r"(?:[0-9a-f]{8}-[0-9a-f]{4}-[35][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}[_.:-]?)+", re.IGNORECASE
 )
 _STORED_HASH = re.compile(
-    r"\$(?:2[abxy]?|5|6|1|y|7|argon2(?:id|i|d)|pbkdf2[\w-]*|scrypt)\$|pbkdf2_sha\d+\$|scrypt:\d+:|\{SSHA\}"
+    r"\$2[abxy]?\$\d\d\$[./A-Za-z0-9]{22,}|\$(?:1|5|6|7|y|gy)\$[./A-Za-z0-9=,$]+\$[./A-Za-z0-9]{22,}"
+    r"|\$(?:argon2(?:id|i|d)|pbkdf2[\w-]*|scrypt)\$|pbkdf2_sha\d+\$\d+\$|scrypt:\d+:|\{SSHA\}"
 )
 _CAMEL_CASE = re.compile(r"(?:[A-Z][a-z-]+){4,}")
 
