@@ -6,8 +6,8 @@ for new values; then the old file stays beside it, 0600, under a name with the t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from maestro_cli.errors import UsageError
 from maestro_cli.filesystem import refuse_unsafe
 from maestro_cli.secrets.dotenv import Dotenv
 from maestro_cli.secrets.ignore import ignore_lines
-from maestro_cli.secrets.names import is_secret_name
+from maestro_cli.secrets.names import is_password, is_secret_name
 from maestro_cli.secrets.record import Record
 from maestro_cli.secrets.store import FileSession, FileStore, read_document, refuse_unreadable
 from maestro_cli.secrets.strength import Problem, judge
@@ -24,6 +24,9 @@ from maestro_cli.secrets.urls import with_new_passwords
 from maestro_cli.secrets.values import new_value
 
 PUBLIC_MODE = 0o644
+KEY_BITS = 256
+PASSWORD_BITS = 192
+Derive = Callable[[Mapping[str, str]], Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,8 @@ def generate(
     now: datetime,
     required: Mapping[str, int] | None = None,
     template: str = BUILT_IN,
-    settings: Mapping[str, str] | None = None,
+    given: Mapping[str, str] | None = None,
+    derived: Derive | None = None,
     force: bool = False,
     dry_run: bool = False,
     ignore: tuple[str, ...] = (),
@@ -71,7 +75,8 @@ def generate(
         now: The time, UTC.
         required: Name → bits of the secrets to have; those of the template where absent.
         template: Text of a new file; see `maestro_cli.secrets.template`.
-        settings: Values of plain settings (POSTGRES_HOST, …) that replace the template's.
+        given: Values of plain settings (POSTGRES_HOST, …) that replace the template's.
+        derived: Makes further variables from all the others, secrets included; the template's `${NAME}` do for most.
         force: Make new values for secrets that have one.
         dry_run: Change nothing; say what would be done.
         ignore: Further lines for `.gitignore`: key files.
@@ -82,9 +87,9 @@ def generate(
     Raises:
         Refused: The path is a symbolic link, or the file cannot be read without doubt. Nothing was changed.
         OutOfReach: The folder is read-only or full. Nothing was changed.
-        UsageError: `settings` names a secret.
+        UsageError: `given` names a secret.
     """
-    chosen = dict(settings or {})
+    chosen = dict(given or {})
     if secret := next((name for name in chosen if is_secret_name(name)), None):
         raise UsageError(
             f"{secret} is a secret: its value does not belong on a command line",
@@ -97,8 +102,10 @@ def generate(
         document = read_document(path, missing=fresh)
         refuse_unsafe(path)
         refuse_unreadable(path, document)
-        return _plan(path, document, bits, model, chosen, force=force).result
-    return _write(path, fresh, bits, model, chosen, now=now, force=force, ignore=ignore)
+        return _plan(path, document, bits, model, chosen, derived, force=force).result
+    with FileStore(path, create=fresh).session() as session:
+        plan = _plan(path, session.document, bits, model, chosen, derived, force=force)
+        return _written(session, plan, bits, model, now=now, force=force, ignore=ignore)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,37 +114,38 @@ class _Plan:
     result: Generated
 
 
-def _write(
-    path: Path,
-    fresh: str,
+def _written(
+    session: FileSession,
+    plan: _Plan,
     bits: Mapping[str, int],
     model: Dotenv,
-    chosen: Mapping[str, str],
     *,
     now: datetime,
     force: bool,
     ignore: tuple[str, ...],
 ) -> Generated:
-    with FileStore(path, create=fresh).session() as session:
-        plan = _plan(path, session.document, bits, model, chosen, force=force)
-        # Before the secrets are on the disk: a `git add .` in between must not catch them.
-        ignored = ignore_lines(session.folder, (path.name, f"{path.name}.*", f"!{path.name}.example", *ignore))
-        replaced = force and any(session.values.get(name) for name in plan.result.made) and not plan.result.created
-        backup = session.commit(
-            plan.changes,
-            _record(session.record, session, plan, bits, now),
-            heading="Added by maestro secrets generate",
-            backup_at=now if replaced else None,
-        )
-        example_path = path.with_name(f"{path.name}.example")
-        wrote = _write_example(session, example_path, model, bits)
-    result = plan.result
-    return Generated(path, result.created, result.made, result.built, result.kept, result.weak, backup, wrote, ignored)
+    result, name = plan.result, session.path.name
+    # Before the secrets are on the disk: a `git add .` in between must not catch them.
+    ignored = ignore_lines(session.folder, (name, f"{name}.*", f"!{name}.example", *ignore))
+    loses = force and not result.created and any(session.values.get(secret) for secret in result.made)
+    backup = session.commit(
+        plan.changes,
+        _record(session.record, session, plan, bits, now),
+        heading="Added by maestro secrets generate",
+        backup_at=now if loses else None,
+    )
+    wrote = _write_example(session, session.path.with_name(f"{name}.example"), model, bits)
+    return replace(result, backup=backup, example=wrote, ignored=ignored)
 
 
 def _bits(model: Dotenv, required: Mapping[str, int] | None) -> dict[str, int]:
+    if required:
+        return dict(required)
     asked = {name: bits for name, value in model.values.items() if (bits := bits_asked(value)) is not None}
-    return dict(required) if required else asked
+    for name, value in model.values.items():
+        if not value and is_secret_name(name):  # an .env.example
+            asked[name] = PASSWORD_BITS if is_password(name) else KEY_BITS
+    return asked
 
 
 def _wanted(model: Dotenv, bits: Mapping[str, int]) -> Dotenv:
@@ -160,6 +168,7 @@ def _plan(
     bits: Mapping[str, int],
     model: Dotenv,
     chosen: Mapping[str, str],
+    derived: Derive | None,
     *,
     force: bool,
 ) -> _Plan:
@@ -170,6 +179,9 @@ def _plan(
     if not created:
         changes |= {name: value for name, value in chosen.items() if values.get(name) != value}
     urls = _built(values, _wanted(model, bits), changes)
+    if derived is not None and (changes or created):
+        after = {**values, **{name: value for name, value in changes.items() if value is not None}, **urls}
+        urls |= {name: value for name, value in derived(after).items() if values.get(name) != value}
     kept = tuple(name for name in bits if name not in made)
     problems = {name: tuple(judge(name, values[name], bits[name])) for name in kept}
     weak = {name: found for name, found in problems.items() if found}
