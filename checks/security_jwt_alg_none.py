@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from maestro_cli.api import Context, Finding, check, refusals
-from maestro_cli.observe.control import CONTROL_REQUESTS, Trial, attempt_all, real_token
+from maestro_cli.observe.control import SIGNED_REQUESTS, Trial, attempt_all, real_token, signatures_checked
 from maestro_cli.observe.tokens import unsigned
 
 SPELLINGS = ("none", "None", "NONE", "nOnE")
@@ -13,8 +13,8 @@ SPELLINGS = ("none", "None", "NONE", "nOnE")
     "security.jwt-alg-none",
     component="security",
     priority="critical",
-    requests=CONTROL_REQUESTS + len(SPELLINGS),
-    faults=("jwt-alg-none", "jwt-signature-unchecked"),
+    requests=SIGNED_REQUESTS + len(SPELLINGS),
+    faults=("jwt-alg-none", "jwt-signature-optional"),
 )
 def jwt_alg_none(ctx: Context) -> Finding:
     """A token with `alg: none` is refused.
@@ -25,6 +25,7 @@ def jwt_alg_none(ctx: Context) -> Finding:
     Fix: name the accepted algorithms when verifying (PyJWT: `algorithms=["HS256"]`), never take them from the token.
     Source: RFC 8725 §3.1 to 3.2; OWASP ASVS 5.0 9.1.2
     """
+    signatures_checked(ctx)
     token = real_token(ctx)
     trials = [
         Trial(f"alg {spelling}", unsigned({**token.header, "alg": spelling}, token.claims) + ".")

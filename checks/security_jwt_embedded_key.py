@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from maestro_cli.api import Context, Finding, check, refusals
-from maestro_cli.observe.control import CONTROL_REQUESTS, Trial, attempt_all, real_token
+from maestro_cli.observe.control import SIGNED_REQUESTS, Trial, attempt_all, real_token, signatures_checked
 from maestro_cli.observe.tokens import Jwt, encode64, forge, new_key, public_jwk
 
 
@@ -13,7 +13,7 @@ from maestro_cli.observe.tokens import Jwt, encode64, forge, new_key, public_jwk
     "security.jwt-embedded-key",
     component="security",
     priority="critical",
-    requests=CONTROL_REQUESTS + 3,
+    requests=SIGNED_REQUESTS + 3,
     faults=("jwt-jwk-trusted", "jwt-oct-jwk-trusted"),
 )
 def jwt_embedded_key(ctx: Context) -> Finding:
@@ -25,6 +25,7 @@ def jwt_embedded_key(ctx: Context) -> Finding:
     Fix: verify with the configured key only; switch off the library's support for `jwk` and `x5c` headers.
     Source: RFC 8725 §3.10; OWASP ASVS 5.0 9.1.3; CVE-2018-0114
     """
+    signatures_checked(ctx)
     return refusals(
         attempt_all(ctx, _trials(ctx, real_token(ctx))),
         held="A key that the token carries itself is not trusted.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from maestro_cli.api import Context, Finding, check, refusals
-from maestro_cli.observe.control import CONTROL_REQUESTS, Trial, attempt_all, real_token
+from maestro_cli.observe.control import SIGNED_REQUESTS, Trial, attempt_all, real_token, signatures_checked
 from maestro_cli.observe.public_keys import KEY_REQUESTS, MAXIMUM_KEYS, public_keys
 from maestro_cli.observe.tokens import Jwt, forge, spellings_of_public_key
 
@@ -14,7 +14,7 @@ SPELLINGS = 6
     "security.jwt-key-confusion",
     component="security",
     priority="critical",
-    requests=CONTROL_REQUESTS + KEY_REQUESTS + 2 + MAXIMUM_KEYS * SPELLINGS,
+    requests=SIGNED_REQUESTS + KEY_REQUESTS + 2 + MAXIMUM_KEYS * SPELLINGS,
     faults=("jwt-empty-key", "jwt-public-key-as-secret"),
 )
 def jwt_key_confusion(ctx: Context) -> Finding:
@@ -29,6 +29,7 @@ def jwt_key_confusion(ctx: Context) -> Finding:
     without a key.
     Source: RFC 8725 §2.1, §3.1; OWASP ASVS 5.0 9.1.2
     """
+    signatures_checked(ctx)
     trials = _trials(ctx, real_token(ctx))
     return refusals(
         attempt_all(ctx, trials),

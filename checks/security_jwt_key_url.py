@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from maestro_cli.api import Context, Evidence, Finding, check, failed, refusals
 from maestro_cli.observe.callback import Listener
-from maestro_cli.observe.control import CONTROL_REQUESTS, Trial, attempt_all, real_token
+from maestro_cli.observe.control import SIGNED_REQUESTS, Trial, attempt_all, real_token, signatures_checked
 from maestro_cli.observe.tokens import Jwt, forge, new_key, public_jwk
 
 
@@ -12,7 +12,7 @@ from maestro_cli.observe.tokens import Jwt, forge, new_key, public_jwk
     "security.jwt-key-url",
     component="security",
     priority="critical",
-    requests=CONTROL_REQUESTS + 3,
+    requests=SIGNED_REQUESTS + 3,
     faults=("jwt-jku-trusted", "jwt-jku-fetched"),
 )
 def jwt_key_url(ctx: Context) -> Finding:
@@ -25,6 +25,7 @@ def jwt_key_url(ctx: Context) -> Finding:
     Fix: fetch keys from one configured address only; ignore `jku` and `x5u`.
     Source: RFC 8725 §3.10; OWASP ASVS 5.0 9.1.3; CWE-918
     """
+    signatures_checked(ctx)
     token = real_token(ctx)
     kid = f"maestro-{ctx.nonce}"
     key = ctx.shared("throw-away-EC-key", lambda: new_key("EC"))

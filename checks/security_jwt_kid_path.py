@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from maestro_cli.api import Context, Finding, check, refusals
-from maestro_cli.observe.control import CONTROL_REQUESTS, Trial, attempt_all, real_token
+from maestro_cli.observe.control import SIGNED_REQUESTS, Trial, attempt_all, real_token, signatures_checked
 from maestro_cli.observe.tokens import forge
 
 KIDS: tuple[tuple[str, str, bytes], ...] = (
@@ -19,7 +19,7 @@ KIDS: tuple[tuple[str, str, bytes], ...] = (
     "security.jwt-kid-path",
     component="security",
     priority="critical",
-    requests=CONTROL_REQUESTS + len(KIDS),
+    requests=SIGNED_REQUESTS + len(KIDS),
     faults=("jwt-kid-path", "jwt-kid-sql"),
 )
 def jwt_kid_path(ctx: Context) -> Finding:
@@ -32,6 +32,7 @@ def jwt_kid_path(ctx: Context) -> Finding:
     Fix: look `kid` up in a fixed table of keys and refuse what is not there.
     Source: RFC 8725 §3.10; OWASP ASVS 5.0 9.1.3; CWE-22, CWE-89
     """
+    signatures_checked(ctx)
     token = real_token(ctx)
     algorithm = token.algorithm if token.algorithm.startswith("HS") else "HS256"
     trials = [

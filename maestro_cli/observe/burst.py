@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 BEYOND = 5
 """Requests past the limit that are tried before it is said that there is none."""
+CROWD, SAMPLE, SLOW_S = 8, 3, 0.03
+"""Where an answer takes longer than SLOW_S (the mean after SAMPLE requests), CROWD requests are sent at once."""
 MAXIMUM_BURST = 1_000
 """The largest limit that is probed; a larger one would be a load test."""
 
@@ -41,12 +44,14 @@ class Burst:
     @property
     def limited_at(self) -> int | None:
         """Which request (1-based, with those before the burst) was the first to be answered 429."""
-        return self.before + len(self.answers) if self.answers and self.answers[-1].status == 429 else None
+        if self.refusal is None:
+            return None
+        return self.before + sum(answer.status != 429 for answer in self.answers) + 1
 
     @property
     def refusal(self) -> Answer | None:
-        """The 429."""
-        return self.answers[-1] if self.limited_at is not None else None
+        """The first 429."""
+        return next((answer for answer in self.answers if answer.status == 429), None)
 
 
 def burst_requests(limit: RateLimit) -> int:
@@ -80,10 +85,23 @@ def _burst(ctx: Context) -> Burst:
         if source is not None
         else ctx.http.sent_lately(None if limit.scope == "client" else path, limit.window_seconds)
     )
+    return send_burst(ctx, path, limit, source, before=before)
+
+
+def send_burst(ctx: Context, path: str, limit: RateLimit, source: str | None, *, before: int = 0) -> Burst:
+    """Send up to limit + BEYOND requests, less those before, until a 429 comes."""
     started = time.perf_counter()
     answers: list[Answer] = []
-    for _ in range(max(0, limit.requests - before) + BEYOND):
-        answers.append(ctx.http.get(path, source=source, expect_limit=True))
-        if answers[-1].status == 429:
-            break
+    left = max(0, limit.requests - before) + BEYOND
+
+    def ask(_: int) -> Answer:
+        return ctx.http.get(path, source=source, expect_limit=True)
+
+    with ThreadPoolExecutor(CROWD) as crowd:
+        while left > 0 and not any(answer.status == 429 for answer in answers):
+            # One by one where that is fast: then it is seen exactly which request was the first to be refused.
+            slow = len(answers) >= SAMPLE and sum(answer.elapsed_s for answer in answers) > SLOW_S * len(answers)
+            wave = min(left, CROWD if slow else 1)
+            answers += crowd.map(ask, range(wave)) if slow else [ask(0)]
+            left -= wave
     return Burst(path, source, limit, before, tuple(answers), time.perf_counter() - started)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 CONTROL_REQUESTS = sessions.LOGIN_REQUESTS + 2
 """Login and log-out, a request with a valid token, a request without one."""
 FORGED_REQUESTS = CONTROL_REQUESTS + 1
+SIGNED_REQUESTS = CONTROL_REQUESTS + 1
 """The same, and a token forged with the right key."""
 Outcome = Literal["accepted", "refused", "crashed", "unclear"]
 
@@ -188,6 +189,27 @@ def _forger(ctx: Context) -> tuple[Jwt, Any]:
             hint="Write the key that signs access tokens, or leave api.auth.secret out.",
         )
     return token, key
+
+
+def signatures_checked(ctx: Context) -> None:
+    """The control of probes about keys: a token whose signature does not fit is refused.
+
+    Where signatures are not looked at, every key is accepted, and it is not the key's fault.
+
+    Raises:
+        ControlFailed: When it is accepted.
+    """
+    ctx.shared("signatures-checked", lambda: _signatures_checked(ctx))
+
+
+def _signatures_checked(ctx: Context) -> bool:
+    token = real_token(ctx)
+    wrong = f"{token.signed.decode()}.{tokens.encode64(bytes(byte ^ 0xFF for byte in token.signature))}"
+    base = control(ctx)
+    answer = sessions.protected(ctx, base.session.headers_with(_known(ctx, wrong)))
+    if outcome(base.session.auth, answer) == "accepted":
+        raise ControlFailed("signatures are not verified at all (see security.jwt-signature), so no key is either")
+    return True
 
 
 def changed(claims: Mapping[str, Any], **changes: Any) -> dict[str, Any]:

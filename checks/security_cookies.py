@@ -1,0 +1,67 @@
+"""Cookies that the API sets."""
+
+from __future__ import annotations
+
+import re
+
+from maestro_cli.api import Context, Evidence, Finding, check, failed, passed
+from maestro_cli.observe.answers import ANSWER_REQUESTS, answers
+from maestro_cli.observe.session import for_account
+
+
+@check(
+    "security.cookies",
+    component="security",
+    priority="medium",
+    requests=ANSWER_REQUESTS,
+    faults=("cookie-not-secure", "cookie-not-httponly", "cookie-no-samesite"),
+)
+def cookies(ctx: Context) -> Finding:
+    """Every cookie is Secure, HttpOnly and SameSite.
+
+    Why: a session cookie without them is sent over plain HTTP, read by any script, and added to other sites' requests.
+    Fails when: a cookie that the login or another answer sets lacks Secure (over HTTPS), HttpOnly (a CSRF token, which
+    scripts have to read, may) or SameSite, or has SameSite=None without Secure.
+    Fix: set all three where the cookie is made; `__Host-` in front of its name makes browsers insist.
+    Source: OWASP ASVS 5.0 3.3.1 to 3.3.4; RFC 6265bis §4.1.2
+    """
+    for_account(ctx, 0)
+    https = ctx.http.base.startswith("https:")
+    evidence, broken = [], []
+    looked = answers(ctx)
+    for name, answer in looked:
+        for header, value in answer.all_headers:
+            cookie, lacking = _judge(value, https=https) if header == "set-cookie" else ("", [])
+            if not cookie:
+                continue
+            seen = f"lacks {', '.join(lacking)}" if lacking else "Secure, HttpOnly, SameSite"
+            evidence.append(Evidence(f"cookie {cookie} of {name}", seen, "Secure, HttpOnly, SameSite"))
+            if lacking:
+                broken.append(f"{cookie} lacks {' and '.join(lacking)}")
+    if broken:
+        return failed(f"Cookie {'; '.join(dict.fromkeys(broken))}.", *evidence)
+    if not evidence:
+        return passed(
+            "No answer sets a cookie.",
+            Evidence(", ".join(name for name, _ in looked), "no Set-Cookie", "none, or safe ones"),
+        )
+    return passed("Every cookie is Secure, HttpOnly and SameSite.", *evidence)
+
+
+def _judge(value: str, *, https: bool) -> tuple[str, list[str]]:
+    """The cookie's name and what it lacks; no name where the header deletes a cookie."""
+    first, *rest = value.split(";")
+    name, _, content = first.strip().partition("=")
+    attributes = {part.strip().partition("=")[0].lower(): part.strip().partition("=")[2].lower() for part in rest}
+    if not content.strip('"') or attributes.get("max-age") == "0":
+        return "", []
+    lacking = []
+    if https and "secure" not in attributes:
+        lacking.append("Secure")
+    if "httponly" not in attributes and not re.search(r"csrf|xsrf", name, re.IGNORECASE):
+        lacking.append("HttpOnly")
+    if "samesite" not in attributes:
+        lacking.append("SameSite")
+    elif attributes["samesite"] == "none" and "secure" not in attributes and "Secure" not in lacking:
+        lacking.append("Secure")
+    return name, lacking

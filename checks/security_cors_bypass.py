@@ -1,0 +1,87 @@
+"""Origins that look like an allowed one."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, failed, passed
+from maestro_cli.observe.http import Answer
+
+VARIANTS = 7
+
+
+@check(
+    "security.cors-bypass",
+    component="security",
+    priority="high",
+    requests=1 + 2 * VARIANTS,
+    faults=(
+        "cors-null-origin",
+        "cors-prefix-match",
+        "cors-suffix-match",
+        "cors-http-twin",
+        "cors-any-origin",
+        "cors-wildcard",
+    ),
+)
+def cors_bypass(ctx: Context) -> Finding:
+    """An origin that only looks like an allowed one is not allowed.
+
+    Why: origins compared by prefix, suffix or an unescaped pattern let a page of somebody else read a user's data.
+    Fails when: the answer to a GET or a preflight allows `null`, a host that begins or ends like an allowed one, one in
+    which a dot became a letter, a subdomain, the http:// twin or another port, none of which api.cors.origins lists.
+    Fix: compare the whole origin with a fixed list; never build a pattern of it and never allow `null`.
+    Source: OWASP ASVS 5.0 3.4.2; Fetch standard, CORS protocol; CWE-942
+    """
+    api = ctx.require(ctx.settings.api, "api")
+    cors = ctx.require(api.cors, "api.cors")
+    origins = ctx.require(cors.origins, "api.cors.origins")
+    path = cors.path or api.health_path
+    control = ctx.http.get(path, headers={"Origin": origins[0]})
+    if not allows(control, origins[0]):
+        raise ControlFailed(f"the configured origin {origins[0]} is not allowed at {path}, so a refusal proves nothing")
+    evidence = [Evidence(f"control: GET {path} from {origins[0]}", _seen(control), origins[0])]
+    broken = []
+    for name, origin in variants(origins):
+        preflight = {"Origin": origin, "Access-Control-Request-Method": "GET"}
+        for method, headers in (("GET", {"Origin": origin}), ("OPTIONS", preflight)):
+            answer = ctx.http.request(method, path, headers=headers)
+            allowed = allows(answer, origin)
+            if allowed:
+                broken.append(name)
+            evidence.append(Evidence(f"{method} {path} from {origin}", _seen(answer), "no Access-Control-Allow-Origin"))
+    if broken:
+        return failed(f"A foreign origin is allowed: {', '.join(dict.fromkeys(broken))}.", *evidence)
+    return passed("Origins that only look like an allowed one are not allowed.", *evidence)
+
+
+def variants(origins: tuple[str, ...]) -> list[tuple[str, str]]:
+    """What it is, and the origin; without those that are configured themselves."""
+    parts = urlsplit(origins[0])
+    host, port = parts.hostname or "", f":{parts.port}" if parts.port else ""
+    scheme = parts.scheme
+    found = [
+        ("null", "null"),
+        ("one that begins like an allowed one", f"{origins[0]}.maestro-probe.invalid"),
+        ("one that ends like an allowed one", f"{scheme}://maestroprobe{host}{port}"),
+        ("a subdomain", f"{scheme}://maestro-probe.{host}{port}"),
+        ("another port", f"{scheme}://{host}:{8444 if parts.port != 8444 else 8445}"),
+    ]
+    if "." in host and not host.replace(".", "").isdigit():
+        found.append(("one with a letter for the dot", f"{scheme}://{host.replace('.', 'x', 1)}{port}"))
+    if scheme == "https":
+        found.append(("the http:// twin", f"http://{host}{port}"))
+    return [(name, origin) for name, origin in found if origin not in origins]
+
+
+def allows(answer: Answer, origin: str) -> bool:
+    """Whether a browser would let a page of this origin read the answer."""
+    return answer.header("access-control-allow-origin") in ("*", origin)
+
+
+def _seen(answer: Answer) -> str:
+    allowed = answer.header("access-control-allow-origin")
+    if allowed is None:
+        return f"{answer.status}, no Access-Control-Allow-Origin"
+    credentials = ", with credentials" if answer.header("access-control-allow-credentials") == "true" else ""
+    return f"{answer.status}, allows {allowed}{credentials}"

@@ -1,0 +1,92 @@
+"""What the server hands out that nobody meant to publish."""
+
+from __future__ import annotations
+
+import re
+
+from maestro_cli.api import Context, Evidence, Finding, check, failed, passed, warned
+from maestro_cli.observe.answers import trace_in
+from maestro_cli.observe.http import Answer
+from maestro_cli.observe.not_found import MISSING_REQUESTS, missing_answer
+
+PATHS: tuple[tuple[str, str], ...] = (
+    ("/.git/HEAD", r"^(ref: refs/|[0-9a-f]{40}\s*$)"),
+    ("/.env", r"^(\s*#.*\n|\s*\n)*\s*(export\s+)?[A-Z][A-Z0-9_]*\s*="),
+    ("/metrics", r"(?m)^# (HELP|TYPE) "),
+    ("/debug/pprof/", r"(?i)goroutine|pprof"),
+    ("/debug/vars", r"\"(cmdline|memstats)\""),
+    ("/actuator/env", r"\"(propertySources|activeProfiles)\""),
+    ("/server-status", r"(?i)apache server status|server uptime"),
+    ("/phpinfo.php", r"(?i)<title>phpinfo\(\)|php version"),
+    ("/console", r"(?i)werkzeug|interactive console"),
+)
+"""Path, and what its content looks like if it is there."""
+DOCUMENTATION = (("/openapi.json", r"\"(openapi|swagger)\"\s*:"),)
+_VERSION = re.compile(r"[A-Za-z][\w.+-]*/\d+(\.\d+)+")
+
+
+@check(
+    "security.exposure",
+    component="security",
+    priority="high",
+    requests=MISSING_REQUESTS + 2 * (len(PATHS) + len(DOCUMENTATION)) + 1,
+    faults=("trace-echo", "git-exposed", "env-exposed", "metrics-open", "docs-open", "server-banner"),
+)
+def exposure(ctx: Context) -> Finding:
+    """Neither repository, environment file, metrics nor debug pages are served.
+
+    Why: a repository or an .env file hands over the keys; metrics and debug pages tell an attacker where to look.
+    Fails when: TRACE echoes the request, or /.git/HEAD, /.env, /metrics or a debug page is served, under api.url or
+    under the host's root, or a 404 is a debug page. Versions in the Server header, and openapi.json in production, are
+    warnings.
+    Fix: serve a folder of its own and never the checkout; ask for a token at /metrics; refuse TRACE; switch debug mode
+    off.
+    Source: OWASP ASVS 5.0 13.4.1 to 13.4.6; CWE-527, CWE-538
+    """
+    missing = missing_answer(ctx)
+    evidence = [Evidence("control: a path that does not exist", str(missing.status), "404")]
+    open_, weak = [], []
+    trace = ctx.http.request("TRACE", "/", headers={"X-Maestro-Probe": ctx.nonce})
+    echoes = 200 <= trace.status < 300 and ctx.nonce.encode() in trace.body
+    evidence.append(Evidence("TRACE /", f"{trace.status}{', echoed' if echoes else ''}", "405"))
+    if echoes:
+        open_.append("TRACE echoes requests")
+    for path, pattern in PATHS:
+        seen = _looked_up(ctx, path, pattern, evidence)
+        open_ += [f"{path} is served"] if seen else []
+    if ctx.environment == "production":
+        weak += [f"{path} is served" for path, pattern in DOCUMENTATION if _looked_up(ctx, path, pattern, evidence)]
+    page = trace_in(missing.body)
+    if page is not None:
+        evidence.append(Evidence("the 404 page", page, "nothing of the inside"))
+        open_.append("the 404 is a debug page")
+    banner = _banner(missing)
+    if banner is not None:
+        evidence.append(Evidence("Server and X-Powered-By", banner, "no version"))
+        weak.append(f"the headers name {banner}")
+    if open_:
+        return failed(f"Exposed: {', '.join(open_)}.", *evidence)
+    if weak:
+        return warned(f"More is told than needed: {', '.join(weak)}.", *evidence)
+    return passed("Nothing of the inside is served.", *evidence)
+
+
+def _looked_up(ctx: Context, path: str, pattern: str, evidence: list[Evidence]) -> bool:
+    places = [ctx.http.get(path)]
+    if ctx.http.prefix:
+        places.append(ctx.http.get(path, from_root=True))
+    for answer in places:
+        text = answer.body[:20_000].decode("utf-8", "replace")
+        if answer.status == 200 and re.search(pattern, text):
+            evidence.append(Evidence(f"GET {path}", "200, with what it is known for", "404"))
+            return True
+    evidence.append(Evidence(f"GET {path}", " and ".join(str(answer.status) for answer in places), "404"))
+    return False
+
+
+def _banner(answer: Answer) -> str | None:
+    for name in ("server", "x-powered-by"):
+        found = _VERSION.search(answer.header(name) or "")
+        if found:
+            return found.group(0)
+    return None

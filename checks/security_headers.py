@@ -1,0 +1,56 @@
+"""Security headers, on good answers and on bad ones."""
+
+from __future__ import annotations
+
+from maestro_cli.api import Context, Evidence, Finding, check, failed, passed, warned
+from maestro_cli.observe.answers import ANSWER_REQUESTS, answers
+from maestro_cli.observe.header_rules import problems_of
+
+
+@check(
+    "security.headers",
+    component="security",
+    priority="medium",
+    requests=ANSWER_REQUESTS,
+    faults=(
+        "header-missing-hsts",
+        "header-short-hsts",
+        "header-missing-nosniff",
+        "header-missing-csp",
+        "header-weak-csp",
+        "header-missing-frame-options",
+        "header-missing-referrer-policy",
+        "header-missing-cache-control",
+        "headers-missing-on-401",
+        "headers-missing-on-404",
+    ),
+)
+def headers(ctx: Context) -> Finding:
+    """Every answer carries the security headers, errors included.
+
+    Why: browsers are safe only when told so; middlewares that add headers often skip the answers that exceptions make.
+    Fails when: on a good answer, a 401, a 404 or a 500 the Strict-Transport-Security (six months, over HTTPS),
+    X-Content-Type-Options, X-Frame-Options (or frame-ancestors) or Content-Security-Policy is missing or weak, or the
+    Referrer-Policy is unsafe. A missing Referrer-Policy, or no Cache-Control on what a token opens, is a warning.
+    Fix: add them in the outermost middleware or in the proxy, so that no answer passes by.
+    Source: MDN HTTP Observatory; OWASP ASVS 5.0 3.4.1, 3.4.3 to 3.4.6; OWASP REST Security Cheat Sheet
+    """
+    evidence, wrong, weak = [], [], []
+    https = ctx.http.base.startswith("https:")
+    for name, answer in answers(ctx):
+        problems = problems_of(answer, https=https, private=name.endswith("with a token"))
+        wrong += [f"{problem.text} on {answer.status}" for problem in problems if problem.fails]
+        weak += [f"{problem.text} on {answer.status}" for problem in problems if not problem.fails]
+        observed = "; ".join(problem.text for problem in problems) or "complete"
+        evidence.append(Evidence(f"{name} ({answer.status})", observed, "complete"))
+    if wrong:
+        return failed(f"Security headers fall short: {_some(wrong)}.", *evidence)
+    if weak:
+        return warned(f"Security headers could be stricter: {_some(weak)}.", *evidence)
+    return passed(f"All {len(evidence)} answers carry the security headers.", *evidence)
+
+
+def _some(items: list[str]) -> str:
+    different = list(dict.fromkeys(items))
+    more = f" and {len(different) - 4} more" if len(different) > 4 else ""
+    return ", ".join(different[:4]) + more

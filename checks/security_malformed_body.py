@@ -1,0 +1,57 @@
+"""Answers to malformed requests."""
+
+from __future__ import annotations
+
+from maestro_cli.api import Context, Evidence, Finding, check, errored, failed, passed
+from maestro_cli.observe.answers import trace_in
+from maestro_cli.observe.malformed import MALFORMED_REQUESTS, malformed_answers
+from maestro_cli.observe.session import LOGIN_REQUESTS, for_account
+
+
+@check(
+    "security.malformed-body",
+    component="security",
+    priority="medium",
+    requests=LOGIN_REQUESTS + MALFORMED_REQUESTS,
+    faults=("malformed-500", "debug-errors"),
+)
+def malformed_body(ctx: Context) -> Finding:
+    """A malformed body is refused, and the refusal shows nothing of the inside.
+
+    Why: an error that nobody expected is an error that nobody handles; its stack trace is a map for attackers.
+    Fails when: broken JSON, wrong types or bytes that are no text, sent to api.auth.login, are answered 5xx or 2xx, or
+    with a stack trace.
+    Fix: validate bodies before using them, and answer unexpected errors with a plain 500 that says nothing; switch debug
+    mode off.
+    Source: OWASP ASVS 5.0 2.2.1, 16.5.1; CWE-209
+    """
+    for_account(ctx, 0)  # the control: a well-formed body of the same path is taken
+    evidence, crashed, telling, taken, busy = [], [], [], [], []
+    for name, answer in malformed_answers(ctx):
+        trace = trace_in(answer.body)
+        evidence.append(Evidence(name, f"{answer.status}{f', with {trace!r}' if trace else ''}", "4xx, no stack trace"))
+        short = name.partition(" with ")[2]
+        if trace:
+            telling.append(short)
+        elif answer.status in (502, 503, 504):
+            busy.append(short)
+        elif answer.status >= 500:
+            crashed.append(short)
+        elif answer.status < 300 and not _refused(ctx, answer.body):
+            taken.append(short)
+    if telling:
+        return failed(f"A stack trace is answered to {', '.join(telling)}.", *evidence)
+    if crashed:
+        return failed(f"The login fails with an internal error at {', '.join(crashed)}.", *evidence)
+    if taken:
+        return errored(f"The login answers 2xx to {', '.join(taken)}: nothing tells a refusal from a yes.", *evidence)
+    if busy:
+        return errored(f"The login was not available for {', '.join(busy)}.", *evidence)
+    return passed("Malformed bodies are refused.", *evidence)
+
+
+def _refused(ctx: Context, body: bytes) -> bool:
+    """An API that answers failed logins with 200 says so in the body."""
+    auth = for_account(ctx, 0).auth
+    failure = auth.login.failure if auth.login is not None else None
+    return failure is None or failure.encode() in body

@@ -1,0 +1,84 @@
+"""Escaping the rate limit by saying to be somebody else."""
+
+from __future__ import annotations
+
+from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, failed, passed
+from maestro_cli.observe.burst import BEYOND, MAXIMUM_BURST, Burst, burst
+from maestro_cli.observe.http import Answer
+
+HEADERS = (
+    ("X-Forwarded-For", "203.0.113.{n}"),
+    ("X-Real-IP", "203.0.113.{n}"),
+    ("Forwarded", "for=203.0.113.{n}"),
+    ("X-Client-IP", "203.0.113.{n}"),
+    ("True-Client-IP", "203.0.113.{n}"),
+    ("CF-Connecting-IP", "203.0.113.{n}"),
+    ("X-Cluster-Client-IP", "203.0.113.{n}"),
+    ("X-Originating-IP", "203.0.113.{n}"),
+    ("X-Remote-IP", "203.0.113.{n}"),
+    ("X-Host", "maestro-probe-{n}.invalid"),
+)
+"""Addresses of TEST-NET-3 (RFC 5737), which nobody has."""
+
+
+@check(
+    "security.rate-limit-bypass",
+    component="security",
+    priority="high",
+    bursts=True,
+    requests=MAXIMUM_BURST + BEYOND + 3 * (len(HEADERS) + 1) + 1,
+    deadline_s=30,
+    faults=("rate-limit-forwarded-for", "rate-limit-real-ip", "rate-limit-forwarded"),
+)
+def rate_limit_bypass(ctx: Context) -> Finding:
+    """A client that is over its limit stays so, whatever it writes into its headers.
+
+    Why: who may choose the address that is counted has no limit at all, for passwords least of all.
+    Fails when: after a 429 a request with a new X-Forwarded-For, X-Real-IP, Forwarded or the like, or with another
+    query, is answered again.
+    Fix: count by the address of the connection; believe such a header only from the proxies that you run, and read it
+    from its right end.
+    Source: OWASP ASVS 5.0 4.1.3; OWASP API4:2023; RFC 7239 §8.1
+    """
+    found = burst(ctx)
+    if found.limited_at is None:
+        raise ControlFailed(
+            f"no 429 in {len(found.answers)} requests to {found.path}, so there is no limit to escape "
+            "(see security.rate-limit)"
+        )
+    evidence = [Evidence(f"control: GET {found.path}", f"429 at request {found.limited_at}", "429")]
+    plain = _ask(ctx, found, found.path, {})
+    if plain.status != 429:
+        raise ControlFailed(
+            f"after the 429 the next plain request is answered {plain.status}: the window is over already"
+        )
+    escapes = []
+    number = 10
+    for name, value in HEADERS:
+        number += 1
+        answer = _ask(ctx, found, found.path, {name: value.format(n=number)})
+        escaped = _served(answer) and _again(ctx, found, found.path, {name: value.format(n=number + 100)})
+        evidence.append(Evidence(f"GET {found.path} with {name}: {value.format(n=number)}", str(answer.status), "429"))
+        if escaped:
+            escapes.append(name)
+    joint = "&" if "?" in found.path else "?"
+    answer = _ask(ctx, found, f"{found.path}{joint}maestro-probe=1", {})
+    evidence.append(Evidence(f"GET {found.path}{joint}maestro-probe=1", str(answer.status), "429"))
+    if _served(answer) and _again(ctx, found, f"{found.path}{joint}maestro-probe=2", {}):
+        escapes.append("another query")
+    if escapes:
+        return failed(f"The rate limit is escaped by {', '.join(escapes)}.", *evidence)
+    return passed("No header and no query escapes the rate limit.", *evidence)
+
+
+def _ask(ctx: Context, found: Burst, path: str, headers: dict[str, str]) -> Answer:
+    return ctx.http.get(path, headers=headers, source=found.source, expect_limit=True)
+
+
+def _served(answer: Answer) -> bool:
+    return 200 <= answer.status < 300
+
+
+def _again(ctx: Context, found: Burst, path: str, headers: dict[str, str]) -> bool:
+    """Whether a plain request is still refused and the escape works once more: then it was not the window's end."""
+    return _ask(ctx, found, found.path, {}).status == 429 and _served(_ask(ctx, found, path, headers))

@@ -1,0 +1,67 @@
+"""Answers of every kind that the API gives anyway: a good one, a 401, a 404, a 500; asked for once per run."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from maestro_cli.errors import MaestroError, NotConfigured
+from maestro_cli.observe import session as sessions
+from maestro_cli.observe.errors import ControlFailed, Unreachable
+from maestro_cli.observe.http import Answer
+from maestro_cli.observe.malformed import MALFORMED_REQUESTS, malformed_answers
+from maestro_cli.observe.not_found import MISSING_REQUESTS, missing_answer
+
+if TYPE_CHECKING:
+    from maestro_cli.observe.context import Context
+
+ANSWER_REQUESTS = 1 + sessions.LOGIN_REQUESTS + 2 + MISSING_REQUESTS + MALFORMED_REQUESTS
+
+_TRACES = re.compile(
+    rb"Traceback \(most recent call last\)|File \"[^\"]+\.py\", line \d+|\bat [\w.$<>]+\([\w]+\.(?:java|kt|scala):\d+\)"
+    rb"|\n\s+at .+\((?:/|file:|[A-Z]:\\|node:).+:\d+:\d+\)|goroutine \d+ \[running\]|panic: |\.go:\d+ \+0x"
+    rb"|#\d+ /[\w/.-]+\.php\(\d+\)|<b>(?:Fatal error|Warning|Notice)</b>:|\.rb:\d+:in [`']"
+    rb"|You're seeing this error because you have <code>DEBUG = True|Werkzeug Debugger|__debugger__"
+    rb"|\b(?:psycopg2?|sqlalchemy)\.[\w.]*(?:Error|errors)\b|SQLSTATE\[|ORA-\d{5}|System\.\w+Exception:"
+)
+
+
+def trace_in(body: bytes) -> str | None:
+    """The first piece of a stack trace or debug page in a body, shortened; None where there is none."""
+    found = _TRACES.search(body)
+    return None if found is None else found.group(0).decode("utf-8", "replace").strip()[:60]
+
+
+def answers(ctx: Context) -> list[tuple[str, Answer]]:
+    """What was asked, and the answer; what is not configured is left out.
+
+    Raises:
+        Unreachable: When no answer comes.
+        ControlFailed: When neither api.health_path nor api.auth.protected is answered 2xx.
+    """
+    return ctx.shared("answers-of-every-kind", lambda: _answers(ctx))
+
+
+def _answers(ctx: Context) -> list[tuple[str, Answer]]:
+    api = ctx.require(ctx.settings.api, "api")
+    health = ctx.http.get(api.health_path)
+    found = [(f"GET {api.health_path}", health)]
+    try:
+        session = sessions.for_account(ctx, 0)
+        path = ctx.require(session.auth.protected, "api.auth.protected")
+    except NotConfigured:
+        pass
+    else:
+        found.append(("the login", session.answer))
+        found.append((f"GET {path} with a token", sessions.protected(ctx, session.headers)))
+        found.append((f"GET {path} without a token", sessions.protected(ctx, {})))
+    if not any(200 <= answer.status < 300 for name, answer in found if name.startswith("GET")):
+        raise ControlFailed(f"GET {api.health_path} is answered {health.status}, so there is no good answer to look at")
+    found.append(("GET a path that does not exist", missing_answer(ctx)))
+    try:
+        crashed = [row for row in malformed_answers(ctx) if row[1].status >= 500]
+    except Unreachable:
+        raise
+    except MaestroError:
+        crashed = []
+    return found + crashed[:1]

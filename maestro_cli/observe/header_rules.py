@@ -1,0 +1,98 @@
+"""What is wrong with an answer's security headers: the rules of the MDN HTTP Observatory, for an API.
+
+https://github.com/mdn/mdn-http-observatory: what its scoring takes points for is a failure here.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from maestro_cli.observe.http import Answer
+
+SIX_MONTHS_S = 15_768_000
+_UNSAFE_REFERRER = {"unsafe-url", "origin", "origin-when-cross-origin", "no-referrer-when-downgrade"}
+_UNSAFE_SOURCES = {"'unsafe-inline'", "'unsafe-eval'", "*", "http:", "https:", "data:", "http://*", "https://*"}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One rule that does not hold; `fails` tells a failure from a warning."""
+
+    text: str
+    fails: bool = True
+
+
+def problems_of(answer: Answer, *, https: bool, private: bool) -> list[Problem]:
+    """All of them.
+
+    Args:
+        answer: With its headers.
+        https: It came over HTTPS (Strict-Transport-Security means nothing over HTTP: RFC 6797 §7.2).
+        private: A token opened it, so no cache may keep it.
+    """
+    found = [*_transport(answer)] if https else []
+    if (answer.header("x-content-type-options") or "").strip().lower() != "nosniff":
+        found.append(Problem("X-Content-Type-Options is not nosniff"))
+    policies = [value for name, value in answer.all_headers if name == "content-security-policy"]
+    found += _framing(answer, policies)
+    found += _content(policies)
+    found += _referrer(answer)
+    cache = (answer.header("cache-control") or "").lower()
+    if private and not any(word in cache for word in ("no-store", "no-cache", "private")):
+        found.append(Problem("no Cache-Control", fails=False))
+    return found
+
+
+def _transport(answer: Answer) -> list[Problem]:
+    value = answer.header("strict-transport-security")
+    if value is None:
+        return [Problem("no Strict-Transport-Security")]
+    age = re.search(r"max-age\s*=\s*\"?(\d+)", value, re.IGNORECASE)
+    if age is None or int(age.group(1)) < SIX_MONTHS_S:
+        return [Problem(f"Strict-Transport-Security for {age.group(1) if age else '?'} s only")]
+    return []
+
+
+def _framing(answer: Answer, policies: list[str]) -> list[Problem]:
+    if any("frame-ancestors" in _directives(policy) for policy in policies):
+        return []
+    value = (answer.header("x-frame-options") or "").strip().lower()
+    return [] if value in ("deny", "sameorigin") else [Problem("no X-Frame-Options or frame-ancestors")]
+
+
+def _content(policies: list[str]) -> list[Problem]:
+    if not policies:
+        return [Problem("no Content-Security-Policy")]
+    # Several policies all apply; the strictest one decides.
+    reasons = [_loose(_directives(policy)) for policy in policies]
+    if all(reasons):
+        return [Problem(f"Content-Security-Policy allows {reasons[0]}")]
+    return []
+
+
+def _loose(directives: dict[str, set[str]]) -> str | None:
+    scripts = directives.get("script-src", directives.get("default-src"))
+    if scripts is None:
+        return "scripts from anywhere"
+    unsafe = scripts & _UNSAFE_SOURCES
+    if any(source.startswith(("'nonce-", "'sha256-", "'sha384-", "'sha512-")) for source in scripts):
+        unsafe.discard("'unsafe-inline'")  # ignored beside a nonce or hash (CSP level 2)
+    return " ".join(sorted(unsafe)) if unsafe else None
+
+
+def _directives(policy: str) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for part in policy.lower().split(";"):
+        name, *sources = part.split() or [""]
+        if name:
+            found.setdefault(name, set(sources))
+    return found
+
+
+def _referrer(answer: Answer) -> list[Problem]:
+    value = answer.header("referrer-policy")
+    if value is None:
+        return [Problem("no Referrer-Policy", fails=False)]
+    last = value.lower().replace(" ", "").split(",")[-1]
+    return [Problem(f"Referrer-Policy {last}")] if last in _UNSAFE_REFERRER else []

@@ -1,0 +1,118 @@
+"""The reference service with faults that are switched while it runs, and the checks run against it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg2
+from passlib.hash import bcrypt
+from reference_platform import ACCOUNTS, ReferencePlatform
+
+from maestro_cli.api import Check, Context
+from maestro_cli.config import load
+from maestro_cli.demo.processes import free_port
+from maestro_cli.demo.service import _answers, _package_folders
+from maestro_cli.model import Component, Report
+from maestro_cli.redaction import Redactor
+from maestro_cli.runner import Plan, run
+from maestro_cli.scoring import GateRule
+
+SCRIPT = Path(__file__).parent / "services" / "switchable_reference.py"
+ROUNDS = 9
+
+
+@dataclass
+class ProbedPlatform:
+    """A running service; `plant` changes its faults, `run` runs checks against it."""
+
+    platform: ReferencePlatform
+    process: subprocess.Popen[str]
+    port: int
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**self.platform.environment, "API_PORT": str(self.port)}
+
+    def plant(self, *faults: str) -> None:
+        """Exactly these faults from now on."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(",".join(faults) + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline().strip()
+        assert answer == "ok", answer
+        self.platform.forget_requests()
+
+    def context(self, **options: object) -> Context:
+        """A context as the command would make it."""
+        loaded = load(self.platform.project.directory / "maestro.yaml", environ=self.environment)
+        return Context(
+            loaded,
+            now=datetime.now(UTC),
+            redact=Redactor(loaded.secrets),
+            environ=self.environment,
+            probe_production=True,
+            **options,  # type: ignore[arg-type] # the test's own choice
+        )
+
+    def run(self, checks: Sequence[Check], **options: object) -> Report:
+        """Run them as the command would."""
+        ctx = self.context(**options)
+        try:
+            return run(checks, ctx, Plan(GateRule("test"), dict.fromkeys(Component, 1.0)))
+        finally:
+            ctx.close()
+            assert ctx.cleanup.left == []
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(10)
+        for stream in (self.process.stdin, self.process.stdout):
+            if stream is not None:
+                stream.close()
+
+
+def start_probed(platform: ReferencePlatform) -> ProbedPlatform:
+    """Start it, and give the accounts cheap hashes."""
+    _cheap_hashes(platform)
+    port = free_port()
+    names = ("PATH", "HOME", "LANG", "TMPDIR")
+    environ = {name: os.environ[name] for name in names if name in os.environ} | platform.environment
+    folders = [str(platform.project.directory), *_package_folders()]
+    environ |= {"PYTHONPATH": os.pathsep.join(folders), "MAESTRO_ALLOW_FAULTS": "1"}
+    arguments = [str(port), str(platform.pair.fullchain), str(platform.pair.key)]
+    process = subprocess.Popen(
+        [sys.executable, str(SCRIPT), *arguments],
+        cwd=platform.project.directory,
+        env=environ,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    probed = ProbedPlatform(platform, process, port)
+    end = time.monotonic() + 30
+    while not _answers(port):
+        assert process.poll() is None, "the service ended at once"
+        assert time.monotonic() < end, "the service does not answer"
+        time.sleep(0.05)
+    return probed
+
+
+def _cheap_hashes(platform: ReferencePlatform) -> None:
+    connection = psycopg2.connect(platform.environment["ADMIN_DATABASE_URL"])
+    try:
+        with connection, connection.cursor() as cursor:
+            for account, variable in ACCOUNTS.items():
+                word = bcrypt.using(rounds=ROUNDS).hash(platform.environment[variable])
+                cursor.execute(
+                    "UPDATE users SET password_hash = %s WHERE email = %s", (word, f"{account}@example.test")
+                )
+    finally:
+        connection.close()
