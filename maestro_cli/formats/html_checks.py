@@ -113,17 +113,25 @@ def _article(check: CheckResult, anchor: str) -> str:
 
 def _open(check: CheckResult) -> str:
     """A finding: why, the remedy and the next command in sight; the evidence folded away."""
-    why = f'<p class="why"><strong class="label">Why it matters</strong>{text(check.why)}</p>' if check.why else ""
+    why = _why(check)
+    )
     waiver = f'<p class="waiver">This finding is {line(wording.waiver_text(check), 2000)}</p>' if check.waiver else ""
     if check.needs:
         return f"{why}{waiver}{_evidence(check)}"
     return f"{why}{remedy(check)}{waiver}{_evidence(check)}{_docs(check)}"
 
 
+def _why(check: CheckResult) -> str:
+    if not check.why:
+        return ""
+    return f'<p class="why"><strong class="label">Why it matters</strong>{text(wording.why_text(check))}</p>'
+
+
 def _folded(check: CheckResult) -> str:
     if not check.evidence and not check.why:
         return ""
-    why = f'<p class="why"><strong class="label">Why it matters</strong>{text(check.why)}</p>' if check.why else ""
+    why = _why(check)
+    )
     return f"<details><summary>{_named('Details', check)}</summary>{why}{_observations(check.evidence)}{_docs(check)}</details>"
 
 

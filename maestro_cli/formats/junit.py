@@ -109,7 +109,7 @@ def _details(check: CheckResult) -> Iterator[str]:
     if check.status in {Status.PASS, Status.SKIP}:
         return
     if check.why:
-        yield f"why: {check.why}"
+        yield f"why: {wording.why_text(check)}"
     if check.remedy is not None and check.remedy.text:
         yield f"fix: {check.remedy.text}"
     yield f"run: {wording.next_command(check)}"

@@ -155,7 +155,7 @@ def _finding(check: CheckResult, *, verbose: bool) -> str:
         ]
         parts.append("\n".join(["| | Observed | Expected |", "|---|---|---|", *rows]))
     if check.why:
-        parts.append(f"**Why it matters:** {text(clip(check.why, 2 * VALUE_SHOWN))}")
+        parts.append(f"**Why it matters:** {text(clip(wording.why_text(check), 2 * VALUE_SHOWN))}")
     parts += _remedy(check)
     if check.waiver:
         parts.append(f"**Waiver:** {text(clip(wording.waiver_text(check), VALUE_SHOWN))}")

@@ -102,7 +102,7 @@ def _rule(name: str, check: CheckResult) -> Json:
     rule: Json = {
         "id": name,
         "shortDescription": {"text": title},
-        "fullDescription": {"text": clip(check.why, MAX_DESCRIPTION - 40) or title},
+        "fullDescription": {"text": clip(wording.why_text(check), MAX_DESCRIPTION - 40) or title},
         "help": {"text": _help(check)},
         "defaultConfiguration": {"level": level},
         "properties": properties,
@@ -113,7 +113,7 @@ def _rule(name: str, check: CheckResult) -> Json:
 
 
 def _help(check: CheckResult) -> str:
-    parts = [f"Why it matters: {check.why}" if check.why else ""]
+    parts = [f"Why it matters: {wording.why_text(check)}" if check.why else ""]
     if check.remedy is not None and check.remedy.text:
         parts.append(f"How to fix it: {check.remedy.text}")
     parts.append(f"Next: {wording.next_command(check)}")

@@ -152,7 +152,8 @@ class _Writer:
         self._page.block(clip(check.message, self._shown), indent=10)
         self._evidence(check)
         if check.why:
-            self._field("why", check.why if self._verbose else clip(one_line(check.why), self._shown))
+            why = wording.why_text(check)
+            self._field("why", why if self._verbose else clip(one_line(why), self._shown))
         self._remedy(check)
         if check.waiver is not None:
             self._field("waiver", one_line(wording.waiver_text(check)))

@@ -159,6 +159,11 @@ def next_command(check: CheckResult) -> str:
     return f"maestro {verb} {check.id}"
 
 
+def why_text(check: CheckResult) -> str:
+    """Why the check matters, as a sentence: after "Why:" in its docstring it goes on in lower case."""
+    return check.why[:1].upper() + check.why[1:]
+
+
 def waiver_text(check: CheckResult) -> str:
     """As in "waived until 2027-03-31 by ops@example.test: shared development database"; empty without a waiver."""
     if check.waiver is None:
