@@ -52,7 +52,7 @@ def _create_tenants(spec: Spec) -> str:
     table = spec.tenants
     return (
         f"CREATE TABLE IF NOT EXISTS {spec.qualified(table)} (\n"
-        f"    id {spec.type} NOT NULL,\n"
+        f"    id {spec.type} NOT NULL{_generated(spec.type)},\n"
         "    name text NOT NULL,\n"
         "    slug text NOT NULL,\n"
         "    created_at timestamptz NOT NULL DEFAULT now(),\n"
@@ -67,6 +67,10 @@ def _create_tenants(spec: Spec) -> str:
         f"    CONSTRAINT {sql.identifier(unique_name(table, ['slug']))} UNIQUE (slug)\n"
         ")"
     )
+
+
+def _generated(type_: str) -> str:
+    return " DEFAULT gen_random_uuid()" if type_ == "uuid" else ""
 
 
 def strong(table: str, *others: str) -> tuple[Lock, ...]:
