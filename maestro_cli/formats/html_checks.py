@@ -114,7 +114,6 @@ def _article(check: CheckResult, anchor: str) -> str:
 def _open(check: CheckResult) -> str:
     """A finding: why, the remedy and the next command in sight; the evidence folded away."""
     why = _why(check)
-    )
     waiver = f'<p class="waiver">This finding is {line(wording.waiver_text(check), 2000)}</p>' if check.waiver else ""
     if check.needs:
         return f"{why}{waiver}{_evidence(check)}"
@@ -131,7 +130,6 @@ def _folded(check: CheckResult) -> str:
     if not check.evidence and not check.why:
         return ""
     why = _why(check)
-    )
     return f"<details><summary>{_named('Details', check)}</summary>{why}{_observations(check.evidence)}{_docs(check)}</details>"
 
 
