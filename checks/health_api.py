@@ -1,0 +1,153 @@
+"""Is the API well, by its own account, and quick about it?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from maestro_cli.api import Context, Evidence, Finding, check, errored, failed, passed, warned
+from maestro_cli.observe.http import Answer
+
+SAMPLES = 3
+_MEANINGS = {
+    "well": frozenset(
+        [
+            "ok",
+            "okay",
+            "healthy",
+            "up",
+            "pass",
+            "passed",
+            "passing",
+            "alive",
+            "live",
+            "ready",
+            "running",
+            "serving",
+            "green",
+            "success",
+            "available",
+        ]
+    ),
+    "half": frozenset(["warn", "warning", "degraded", "partial", "yellow"]),
+    "ill": frozenset(
+        [
+            "unhealthy",
+            "down",
+            "fail",
+            "failed",
+            "failing",
+            "failure",
+            "error",
+            "critical",
+            "red",
+            "dead",
+            "unavailable",
+            "unreachable",
+            "not_ready",
+            "not_ok",
+            "out_of_service",
+            "offline",
+            "false",
+            "no_answer",
+            "timeout",
+            "disconnected",
+        ]
+    ),
+}
+_SAYS = ("status", "state", "health", "healthy", "ok", "result")
+_LISTS = frozenset(["checks", "check", "dependencies", "components", "services", "details", "entries", "info"])
+_PART = re.compile(
+    r"^(database|db|postgres\w*|redis|valkey|cache|queue|broker|storage|mysql|mongo\w*|kafka|rabbitmq)$", re.IGNORECASE
+)
+
+
+@check(
+    "health.api",
+    component="infrastructure",
+    priority="critical",
+    requests=SAMPLES,
+    faults=("health-500", "health-unavailable", "health-slow", "api-certificate-untrusted"),
+)
+def api(ctx: Context) -> Iterator[Finding]:
+    """The API is well.
+
+    Why: this is what a load balancer asks; what it hears decides whether users are served.
+    Fails when: api.health_path is not answered 200, its JSON says that the service or something that it needs is not well,
+    or the median of three answers takes longer than api.max_latency_ms. Where the certificate is not trusted (see
+    api.ca_file), nothing is observed.
+    Fix: look at the service's log and at what its body names.
+    Source: RFC 9110 §15.3.1; draft-inadarei-api-health-check, Health Check Response Format for HTTP APIs
+    """
+    settings = ctx.require(ctx.settings.api, "api")
+    path, budget = settings.health_path, settings.max_latency_ms
+    answers = [ctx.http.get(path)]
+    answer = answers[0]
+    chain = "certificate verified" if urlsplit(ctx.http.base).scheme == "https" else "not encrypted"
+    seen = Evidence(f"GET {path}", f"{answer.status}, {chain}", "200")
+    if answer.status != 200:
+        said = ", ".join(f"{name} {word}" for name, word, _ in _words(answer.json()))
+        yield failed(f"GET {path} is answered {answer.status}{': ' + said if said else ''}.", seen)
+        return
+    yield _body(path, answer, seen)
+    answers += [ctx.http.get(path) for _ in range(SAMPLES - 1)]
+    if any(each.status != 200 for each in answers):
+        yield errored(f"GET {path} is answered {', '.join(map(str, answers))}, now so and now so.", seen)
+        return
+    median = sorted(each.elapsed_s for each in answers)[SAMPLES // 2] * 1000
+    latency = Evidence("median answer", f"{median:.0f} ms", f"at most {budget:g} ms")
+    if median > budget:
+        yield failed(f"GET {path} takes {median:.0f} ms; at most {budget:g} ms.", latency)
+    else:
+        yield passed(f"GET {path} takes {median:.0f} ms.", latency)
+
+
+def _body(path: str, answer: Answer, seen: Evidence) -> Finding:
+    words = list(_words(answer.json()))
+    if answer.truncated:
+        return errored(f"GET {path} is answered with more than a megabyte, which is no health report.", seen)
+    ill = [f"{name} {word}" for name, word, kind in words if kind == "ill"]
+    half = [f"{name} {word}" for name, word, kind in words if kind == "half"]
+    if ill:
+        return failed(
+            f"GET {path} is answered 200, but says {', '.join(ill[:5])}.", seen, Evidence("body", ", ".join(ill[:5]))
+        )
+    if half:
+        return warned(f"GET {path} says {', '.join(half[:5])}.", seen, Evidence("body", ", ".join(half[:5])))
+    told = ", ".join(f"{name} {word}" for name, word, _ in words[:8])
+    return passed(f"GET {path} says that all is well.", seen, *([Evidence("body", told)] if told else []))
+
+
+def _words(value: Any) -> Iterator[tuple[str, str, str]]:
+    """What a health report says: of what, the word, and whether that means well, half or ill.
+
+    The service itself, the parts that it lists under a key such as `checks`, and parts that it names beside its own
+    state. Other members (features, numbers, versions) say nothing of health.
+    """
+    if not isinstance(value, Mapping):
+        return
+    for key, item in list(value.items())[:50]:
+        name = str(key)
+        if name.lower() in _SAYS or _PART.search(name):
+            yield from _part("body" if name.lower() in _SAYS else name, item)
+        elif name.lower() in _LISTS and isinstance(item, Mapping):
+            for part, said in list(item.items())[:50]:
+                yield from _part(str(part), said)
+
+
+def _part(name: str, said: Any) -> Iterator[tuple[str, str, str]]:
+    for one in said[:20] if isinstance(said, list) else [said]:
+        if isinstance(one, Mapping):
+            for key in one.keys() & set(_SAYS):
+                yield from _part(name, one[key] if not isinstance(one[key], Mapping | list) else None)
+        elif (kind := _kind(one)) is not None:
+            yield name[:40], str(one)[:40].lower(), kind
+
+
+def _kind(item: Any) -> str | None:
+    if isinstance(item, bool):
+        return "well" if item else "ill"
+    word = item.strip().lower().replace(" ", "_").replace("-", "_") if isinstance(item, str) else ""
+    return next((kind for kind, words in _MEANINGS.items() if word in words), None)

@@ -1,0 +1,74 @@
+"""Which origins may read the API's answers in a browser?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from maestro_cli.api import Context, Evidence, Finding, check, combine, errored, failed, passed
+from maestro_cli.observe.http import Answer
+
+HOSTILE = "https://maestro-probe.invalid"
+"""`.invalid` belongs to nobody (RFC 2606), so no list can mean it."""
+MAXIMUM_ORIGINS = 10
+_ALLOWED, _CREDENTIALS = "access-control-allow-origin", "access-control-allow-credentials"
+
+
+@check(
+    "security.cors",
+    component="security",
+    priority="high",
+    requests=2 * (MAXIMUM_ORIGINS + 1),
+    faults=("cors-any-origin", "cors-wildcard", "cors-origin-missing", "cors-preflight-refused"),
+)
+def cors(ctx: Context) -> Finding:
+    """The configured origins work, and no other.
+
+    Why: an origin that is allowed reads its visitors' data with their cookies; one that is missing is an outage.
+    Fails when: a GET or a preflight from an origin of api.cors.origins is not allowed, or one from a foreign origin is,
+    by name or by `*`.
+    Fix: list the origins in the CORS settings of the service, whole and exactly; never `*` together with credentials.
+    Source: Fetch standard, CORS protocol; OWASP ASVS 5.0 3.4.2
+    """
+    api = ctx.require(ctx.settings.api, "api")
+    rules = ctx.require(api.cors, "api.cors")
+    origins = ctx.require(rules.origins, "api.cors.origins")[:MAXIMUM_ORIGINS]
+    path = rules.path or api.health_path
+    findings: list[Finding] = []
+    for origin in (HOSTILE, *origins):
+        for method, answer in _ask(ctx, path, origin):
+            findings.append(_judge(origin, method, answer))
+    return _summary(findings, len(origins))
+
+
+def _ask(ctx: Context, path: str, origin: str) -> Iterator[tuple[str, Answer]]:
+    yield "GET", ctx.http.get(path, headers={"Origin": origin})
+    preflight = {"Origin": origin, "Access-Control-Request-Method": "GET"}
+    yield "preflight", ctx.http.request("OPTIONS", path, headers=preflight)
+
+
+def _judge(origin: str, method: str, answer: Answer) -> Finding:
+    allowed = answer.header(_ALLOWED)
+    credentials = (answer.header(_CREDENTIALS) or "").strip().lower() == "true"
+    observed = f"{answer.status}, {'allows ' + allowed if allowed else 'not allowed'}"
+    observed += ", with credentials" if credentials else ""
+    hostile = origin == HOSTILE
+    seen = Evidence(f"{method} from {origin}", observed, "not allowed" if hostile else f"allows {origin}")
+    if allowed == "*" and credentials:
+        return failed("Every origin is allowed by `*`, together with credentials.", seen)
+    if hostile and allowed in {"*", origin}:
+        what = "every origin, by `*`" if allowed == "*" else "a foreign origin by its name"
+        return failed(f"A {method} allows {what}.", seen)
+    if answer.status >= 500:
+        return errored(f"A {method} from {origin} is answered {answer.status}, which tells nothing.", seen)
+    if hostile:
+        return passed("A foreign origin is not allowed.", seen)
+    if allowed != origin or (method == "preflight" and not 200 <= answer.status < 300):
+        return failed(f"The configured origin {origin} is not allowed in a {method}.", seen)
+    return passed("The configured origin is allowed.", seen)
+
+
+def _summary(findings: list[Finding], origins: int) -> Finding:
+    whole = combine(findings)
+    if whole.status == "pass":
+        return passed(f"The {origins} configured origins are allowed, and a foreign one is not.", *whole.evidence)
+    return whole

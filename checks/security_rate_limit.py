@@ -1,0 +1,87 @@
+"""Does a client that asks too much run into the limit: at the limit, not before, and is it told when to come back?"""
+
+from __future__ import annotations
+
+from maestro_cli.api import Context, Evidence, Finding, check, combine, errored, failed, passed
+from maestro_cli.observe.burst import BEYOND, MAXIMUM_BURST, Burst, burst, send_burst
+from maestro_cli.observe.patience import retry_after
+
+
+@check(
+    "security.rate-limit",
+    component="security",
+    priority="high",
+    bursts=True,
+    requests=4 * (MAXIMUM_BURST + BEYOND),
+    deadline_s=30,
+    faults=("rate-limit-off", "rate-limit-high", "rate-limit-low", "rate-limit-no-retry-after"),
+)
+def rate_limit(ctx: Context) -> Finding:
+    """The rate limit holds.
+
+    Why: without one, passwords are guessed and the service is exhausted at the speed of the network; a limit that bites
+    too early turns users away.
+    Fails when: of api.rate_limit.requests + 5 requests none is answered 429, the first 429 comes before the limit or after
+    limit + 1, or it has no Retry-After that can be read.
+    Fix: set the limit of the gateway or middleware to what maestro.yaml says, and answer 429 with Retry-After.
+    Source: OWASP API4:2023; RFC 6585 §4; RFC 9110 §10.2.3
+    """
+    first = burst(ctx)
+    status = first.answers[0].status
+    if status >= 400 and status != 429:
+        return errored(f"GET {first.path} is answered {status}, so no limit can be seen.")
+    found = _settled(ctx, first)
+    limit, window = found.limit.requests, found.limit.window_seconds
+    if found.elapsed_s > window / 2 and found.limited_at != limit + 1:
+        return errored(
+            f"{len(found.answers)} requests took {found.elapsed_s:.0f} s, too long for a window of {window:g} s."
+        )
+    expected = f"429 at request {limit + 1}"
+    if found.limited_at is None:
+        last = found.answers[-1].status
+        other = f"; the last is answered {last}" if last >= 400 else ""
+        seen = Evidence(f"{found.before + len(found.answers)} requests to {found.path}", f"no 429{other}", expected)
+        return failed(
+            f"There is no limit in {found.before + len(found.answers)} requests to {found.path}{other}.", seen
+        )
+    seen = Evidence(f"requests to {found.path}", f"429 at request {found.limited_at}", expected)
+    if found.limited_at != limit + 1:
+        when = "already" if found.limited_at <= limit else "only"
+        return failed(f"The limit of {limit} refuses {when} request {found.limited_at}.", seen)
+    return combine((passed(f"Request {limit + 1} of a window is answered 429.", seen), _told(found)))
+
+
+def _told(found: Burst) -> Finding:
+    value = found.refusal.header("retry-after") if found.refusal is not None else None
+    seen = Evidence("Retry-After of the 429", value or "none", "seconds or a date")
+    if value is None or retry_after(value, default_s=-1) < 0:
+        return failed("The 429 does not say when to come back.", seen)
+    return passed("The 429 says when to come back.", seen)
+
+
+def _settled(ctx: Context, first: Burst) -> Burst:
+    """The burst that is judged: a first one that is off by chance is repeated.
+
+    A window that ends in the middle of a burst lets more through; one that other clients of this address have used lets
+    fewer through. What comes out the same twice is no chance.
+    """
+    limit = first.limit
+    if first.limited_at == limit.requests + 1:
+        return first
+    if first.limited_at is None:
+        # Two windows let at most twice the limit through. More in one go: there is none.
+        more = send_burst(ctx, first.path, limit, first.source)
+        answers = (*first.answers, *more.answers)
+        first = Burst(first.path, first.source, limit, first.before, answers, first.elapsed_s + more.elapsed_s)
+        if first.limited_at is None:
+            return first
+    source = ctx.http.another_source(7_778)
+    if source is not None:
+        second = send_burst(ctx, first.path, limit, source)
+        if second.limited_at in {first.limited_at, limit.requests + 1}:
+            return second
+        first = second
+    refusal = first.refusal
+    told = refusal.header("retry-after") if refusal is not None else None
+    ctx.patience.wait(retry_after(told, default_s=limit.window_seconds))
+    return send_burst(ctx, first.path, limit, source)
