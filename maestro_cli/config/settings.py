@@ -204,6 +204,7 @@ class Secrets:
 
     required: Mapping[str, int] = key("Name → strength in bits.", factory=dict, example="{JWT_SECRET_KEY: 256}")
     max_age_days: int = key("Oldest acceptable secret, in days.", default=90, minimum=1)
+    grace_days: int = key("How long NAME_PREVIOUS stays after a rotation, in days.", default=7, minimum=0)
 
 
 @section

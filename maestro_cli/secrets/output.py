@@ -9,10 +9,21 @@ from pathlib import Path
 
 from maestro_cli.errors import Refused, UsageError
 from maestro_cli.filesystem import locked, make_private_directory, refuse_unsafe, write_private
+from maestro_cli.secrets.names import is_secret_name
+from maestro_cli.secrets.urls import password_of
 
 DOCKER_MODE = 0o400
 _DNS_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*\Z")
 _DATA_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}\Z")
+
+
+def secret_variables(values: Mapping[str, str], required: Mapping[str, int]) -> dict[str, str]:
+    """The variables worth keeping secret, whole: secrets by name, and URLs with a password in them."""
+    return {
+        name: value
+        for name, value in values.items()
+        if value and (name in required or is_secret_name(name) or password_of(value) is not None)
+    }
 
 
 def kubernetes_secret(name: str, values: Mapping[str, str], *, namespace: str | None = None) -> str:
