@@ -21,7 +21,7 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml
 	@touch $@
 
 $(VENV)/.test: $(BIN)/python pyproject.toml
-	$(PIP) install --quiet --editable '.[test]'
+	$(PIP) install --quiet --editable '.[test,browser]'
 	@touch $@ $(VENV)/.demo
 
 demo: $(VENV)/.demo ## A real service from nothing to a scored verdict

@@ -62,9 +62,13 @@ class Score:
 
 
 def round_down(value: Fraction) -> float:
-    """A percentage as a float that is never above the exact value."""
-    result = math.floor(value * _STEPS) / _STEPS
-    return result if Fraction(result) <= value else math.nextafter(result, -math.inf)
+    """A percentage as the float whose shortest decimal writing is never above the exact value."""
+    return math.floor(value * _STEPS) / _STEPS
+
+
+def exact(number: float) -> Fraction:
+    """A configured number as it was written: 91.4 means 914/10, which no float is."""
+    return Fraction(str(number))
 
 
 def count(results: Iterable[CheckResult]) -> Counts:
@@ -105,16 +109,16 @@ def score(results: Sequence[CheckResult], weights: Mapping[Component, float], ru
     weighted, whole = Fraction(0), Fraction(0)
     for component in Component:
         own = [result for result in results if result.component is component]
-        exact = _exact_score(own)
-        weight = Fraction(weights.get(component, 1.0))
-        if exact is not None:
-            weighted += exact * weight
+        own_score = _exact_score(own)
+        weight = exact(weights.get(component, 1.0))
+        if own_score is not None:
+            weighted += own_score * weight
             whole += weight
         components.append(
             ComponentScore(
                 id=component,
                 title=component.title,
-                score=None if exact is None else round_down(exact),
+                score=None if own_score is None else round_down(own_score),
                 weight=float(weight),
                 coverage=round_down(_exact_coverage(own)),
                 counts=count(own),
@@ -143,9 +147,9 @@ def _judge(rule: GateRule, total: Fraction | None, coverage: Fraction, results: 
     reasons: list[str] = []
     if total is None:
         reasons.append("nothing was measured, so there is no score")
-    elif total < Fraction(rule.min_score):
+    elif total < exact(rule.min_score):
         reasons.append(f"score {shown(total)} is below {rule.min_score:g}")
-    if coverage < Fraction(rule.min_coverage):
+    if coverage < exact(rule.min_coverage):
         reasons.append(f"coverage {shown(coverage)} % is below {rule.min_coverage:g} %")
     for priority in Priority:
         if priority in rule.no_failed:
@@ -170,5 +174,5 @@ def _number(ids: Sequence[str], priority: Priority) -> str:
 
 def shown(value: Fraction | float) -> str:
     """A percentage with one decimal, rounded down."""
-    tenths = math.floor(Fraction(value) * 10)
+    tenths = math.floor((value if isinstance(value, Fraction) else exact(value)) * 10)
     return f"{tenths // 10}.{tenths % 10}"

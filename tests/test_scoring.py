@@ -72,8 +72,16 @@ def test_order_does_not_matter(rows: list[CheckResult], by: dict[Component, floa
 @given(st.fractions(min_value=0, max_value=100))
 def test_no_number_is_rounded_up(exact: Fraction) -> None:
     written = round_down(exact)
-    assert Fraction(written) <= exact
-    assert exact - Fraction(written) < Fraction(1, 10**8)
+    assert Fraction(str(written)) <= exact
+    assert exact - Fraction(str(written)) < Fraction(1, 10**8)
+
+
+def test_a_score_of_exactly_what_the_gate_asks_meets_it() -> None:
+    # 914 of 1,000 points, asked for as 91.4: no float is 91.4, and neither side may be a hair off.
+    rows = [result(Status.PASS if i < 914 else Status.FAIL, name=str(i)) for i in range(1_000)]
+    outcome = score(rows, EQUAL, GateRule("staging", 91.4))
+    assert (outcome.score, outcome.gate.met) == (91.4, True)
+    assert not score(rows, EQUAL, GateRule("staging", 91.400001)).gate.met
 
 
 def test_a_hair_below_the_gate_does_not_pass() -> None:
