@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from maestro_cli.certs import store
 from maestro_cli.errors import OutOfReach, UsageError
 
 if TYPE_CHECKING:
@@ -57,8 +58,6 @@ def fetch_chain(host: str, port: int, *, server_name: str | None = None, timeout
     import socket
     import ssl
 
-    from cryptography import x509
-
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -82,7 +81,7 @@ def fetch_chain(host: str, port: int, *, server_name: str | None = None, timeout
         raise OutOfReach(
             f"{where} is out of reach ({reason}).", hint="Is the service running? Is the address right?"
         ) from error
-    return Presented(host, port, tuple(x509.load_der_x509_certificate(der) for der in encoded), protocol, cipher)
+    return Presented(host, port, tuple(store.load_der(der) for der in encoded), protocol, cipher)
 
 
 def _sent(tls: ssl.SSLSocket) -> list[bytes]:

@@ -14,7 +14,7 @@ from maestro_cli.certs import leaf, store
 from maestro_cli.certs.constraints import constraints_of
 from maestro_cli.certs.endpoint import Presented
 from maestro_cli.certs.keys import describe_key, key_from_pem, public_der
-from maestro_cli.certs.lint import key_problems, lint
+from maestro_cli.certs.lint import key_problems, lint, serial_of
 from maestro_cli.certs.rules import Problem, problem
 from maestro_cli.errors import MaestroError, OutOfReach
 from maestro_cli.redaction import Secret
@@ -139,7 +139,7 @@ def inspect_file(path: Path, *, now: dt.datetime, password: Secret | None = None
     from cryptography import x509
 
     try:
-        return Inspection(str(path), describe_chain([x509.load_der_x509_certificate(data)], now))
+        return Inspection(str(path), describe_chain([store.load_der(data)], now))
     except ValueError:
         pass
     try:
@@ -183,7 +183,7 @@ def describe(certificate: x509.Certificate, *, now: dt.datetime, issuer: x509.Ce
         issuer=certificate.issuer.rfc4514_string(),
         key=describe_key(certificate.public_key()) if is_readable else "?",
         signature=_signature(certificate),
-        serial=f"{certificate.serial_number:x}",
+        serial=f"{serial_of(certificate):x}",
         not_before=start,
         not_after=end,
         days_left=_days_left(end, now),
@@ -201,12 +201,10 @@ def expiries(paths: Iterable[Path], *, now: dt.datetime) -> Iterator[Expiry]:
     Raises:
         OutOfReach: A file cannot be read, or holds no certificate.
     """
-    from cryptography import x509
-
     for path in paths:
         data = read_file(path)
         try:
-            found = x509.load_pem_x509_certificates(data) if _BEGIN in data else [x509.load_der_x509_certificate(data)]
+            found = store.load_pem(data) if _BEGIN in data else [store.load_der(data)]
         except ValueError as error:
             raise OutOfReach(f"{path} holds no certificate.", hint=f"file {path}") from error
         for certificate in found:
@@ -243,7 +241,7 @@ def _inspect_pem(path: Path, data: bytes, now: dt.datetime) -> Inspection:
     from cryptography import x509
 
     try:
-        certificates = x509.load_pem_x509_certificates(data) if b"-----BEGIN CERTIFICATE-----" in data else []
+        certificates = store.load_pem(data) if b"-----BEGIN CERTIFICATE-----" in data else []
         request = x509.load_pem_x509_csr(data) if b"CERTIFICATE REQUEST-----" in data else None
     except ValueError as error:
         raise OutOfReach(f"{path} is damaged ({error}).", hint=f"openssl x509 -noout -text -in {path}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,19 +112,39 @@ def read(directory: Path, name: str) -> bytes | None:
         ) from error
 
 
+def load_pem(data: bytes) -> list[x509.Certificate]:
+    """The certificates in PEM text; what the library only warns of is left to the rules.
+
+    Raises:
+        ValueError: There is none, or one is damaged.
+    """
+    from cryptography import x509
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return x509.load_pem_x509_certificates(data)
+
+
+def load_der(data: bytes) -> x509.Certificate:
+    """A certificate in DER; see `load_pem`."""
+    from cryptography import x509
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return x509.load_der_x509_certificate(data)
+
+
 def read_certificates(directory: Path, name: str) -> list[x509.Certificate]:
     """The certificates of a PEM file, in order.
 
     Raises:
         OutOfReach: The file is missing, unreadable, or holds none.
     """
-    from cryptography import x509
-
     data = read(directory, name)
     if data is None:
         raise OutOfReach(f"{directory / name} does not exist.", hint="Make it: maestro certs generate")
     try:
-        return x509.load_pem_x509_certificates(data)
+        return load_pem(data)
     except ValueError as error:
         raise OutOfReach(
             f"{directory / name} holds no certificate in PEM form.", hint=f"head -1 {directory / name}"
