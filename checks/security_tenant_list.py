@@ -1,0 +1,53 @@
+"""Another tenant's objects in one's own list."""
+
+from __future__ import annotations
+
+from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, failed, passed
+from maestro_cli.observe import session as sessions
+from maestro_cli.observe.session import LOGIN_REQUESTS
+from maestro_cli.observe.tenant_objects import OBJECT_REQUESTS, lists, settings_of, shared_object, strangers_list
+
+
+@check(
+    "security.tenant-list",
+    component="multi_tenancy",
+    priority="critical",
+    writes=True,
+    requests=2 * LOGIN_REQUESTS + OBJECT_REQUESTS + 2,
+    faults=("tenant-list-leaks", "tenant-list-unscoped"),
+)
+def tenant_list(ctx: Context) -> Finding:
+    """A list holds the objects of one's own tenant only.
+
+    Why: a query without its WHERE looks right in every test that has one tenant.
+    Fails when: the list at api.isolation.list, asked for by the second account, holds the object that the first one has
+    just made.
+    Fix: add the tenant to the query in one place that no query passes by, or let row-level security do it.
+    Source: OWASP API1:2023; OWASP ASVS 5.0 8.2.2
+    """
+    settings = settings_of(ctx)
+    path = ctx.require(settings.list, "api.isolation.list")
+    owned = shared_object(ctx)
+    own = ctx.http.get(path, headers=owned.owner.headers)
+    if not lists(own, owned, settings.create.id):
+        raise ControlFailed(
+            f"the list of its own owner does not hold the object either: GET {path} is answered {own.status}"
+        )
+    stranger = sessions.for_account(ctx, 1)
+    answer = strangers_list(ctx, path)
+    holds = lists(answer, owned, settings.create.id)
+    evidence = (
+        Evidence(
+            f"control: GET {path} by {owned.owner.account.username}", f"{own.status}, holds the object", "holds it"
+        ),
+        Evidence(
+            f"GET {path} by {stranger.account.username}",
+            f"{answer.status}, {'holds' if holds else 'does not hold'} the object",
+            "2xx, does not hold it",
+        ),
+    )
+    if holds:
+        return failed(f"The list of {stranger.account.username} holds another tenant's object.", *evidence)
+    if not 200 <= answer.status < 300:
+        raise ControlFailed(f"{stranger.account.username} has no list at all: GET {path} is answered {answer.status}")
+    return passed(f"The list of {stranger.account.username} holds nothing of another tenant.", *evidence)

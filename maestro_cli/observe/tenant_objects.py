@@ -1,0 +1,204 @@
+"""Objects that the probes make for one tenant, to see whether another one can reach them. All are deleted again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from maestro_cli.observe import session as sessions
+from maestro_cli.observe import tokens
+from maestro_cli.observe.endpoint import dig, fill_path, send
+from maestro_cli.observe.errors import ControlFailed
+from maestro_cli.observe.http import Answer
+
+if TYPE_CHECKING:
+    from maestro_cli.config.settings import Isolation
+    from maestro_cli.observe.context import Context
+    from maestro_cli.observe.session import Session
+
+OBJECT_REQUESTS = 6
+"""What an object costs: made, read back, deleted; and a login and the deletion again, where the session has ended."""
+TENANT_CLAIMS = ("tenant_id", "tenant", "tid", "org_id", "org", "organization_id", "organisation_id", "account_id")
+
+
+@dataclass(frozen=True)
+class Owned:
+    """One object and who made it.
+
+    Attributes:
+        mark: A text that only this object holds; None where the configured body has no {nonce}.
+        read: The owner's own answer when reading it: the control.
+    """
+
+    owner: Session
+    id: str
+    mark: str | None
+    read: Answer
+
+
+def settings_of(ctx: Context) -> Isolation:
+    """api.isolation, with a way to delete what is made.
+
+    Raises:
+        NotConfigured: Without it, or without two accounts.
+    """
+    auth = sessions.settings_of(ctx)
+    if len(auth.accounts) < 2:
+        ctx.require(None, "api.auth.accounts[1], an account of another tenant,")
+    api = ctx.require(ctx.settings.api, "api")
+    isolation = ctx.require(api.isolation, "api.isolation")
+    ctx.require(isolation.delete, "api.isolation.delete, without which a probe would leave its object behind,")
+    return isolation
+
+
+def shared_object(ctx: Context) -> Owned:
+    """One object of the first account, for the probes that only look at it.
+
+    Raises:
+        ControlFailed: When it cannot be made, or its owner cannot read it.
+    """
+    return ctx.shared("tenant-object", lambda: make(ctx, sessions.for_account(ctx, 0), "r"))
+
+
+def strangers_read(ctx: Context) -> Answer:
+    """The second account's attempt to read the first one's object, made once per run."""
+    return ctx.shared("strangers-read", lambda: get(ctx, sessions.for_account(ctx, 1), shared_object(ctx).id))
+
+
+def strangers_list(ctx: Context, path: str) -> Answer:
+    """The second account's list, asked for once per run while the first one's object is there."""
+    shared_object(ctx)
+    return ctx.shared("strangers-list", lambda: ctx.http.get(path, headers=sessions.for_account(ctx, 1).headers))
+
+
+def make(ctx: Context, owner: Session, suffix: str, extra: Mapping[str, Any] | None = None) -> Owned:
+    """Make an object and read it back. It is deleted when the run ends.
+
+    Args:
+        ctx: The run.
+        owner: Who makes it.
+        suffix: Tells this run's objects from each other.
+        extra: Further members of the body.
+
+    Raises:
+        ControlFailed: When it cannot be made, has no id, or its owner cannot read it.
+    """
+    isolation = settings_of(ctx)
+    made, answer = create(ctx, owner, suffix, extra)
+    if made is None:
+        raise ControlFailed(
+            f"the {owner.account.username} account cannot make an object: {isolation.create.path} is answered "
+            f"{answer.status}{'' if answer.status >= 400 else f' without an id at {isolation.create.id}'}"
+        )
+    read = get(ctx, owner, made)
+    mark = mark_of(ctx, suffix)
+    if not 200 <= read.status < 300 or (mark is not None and mark.encode() not in read.body):
+        raise ControlFailed(
+            f"its owner cannot read the object made: GET {isolation.read} is answered {read.status}"
+            f"{'' if read.status >= 300 else ' without what was written'}"
+        )
+    return Owned(owner, made, mark, read)
+
+
+def create(
+    ctx: Context, owner: Session, suffix: str, extra: Mapping[str, Any] | None = None
+) -> tuple[str | None, Answer]:
+    """Make an object; its id, or None where it was refused. It is deleted when the run ends."""
+    isolation = settings_of(ctx)
+    answer = send(
+        ctx,
+        isolation.create,
+        {"nonce": ctx.nonce + suffix},
+        default_method="POST",
+        headers=owner.headers,
+        extra=extra,
+    )
+    found = dig(answer.json(), isolation.create.id) if 200 <= answer.status < 300 else None
+    if found is None or not isinstance(found, str | int):
+        return None, answer
+    made = str(found)
+    ctx.cleanup.add(f"object {made} made at {isolation.create.path}", lambda: _remove(ctx, owner, made))
+    return made, answer
+
+
+def mark_of(ctx: Context, suffix: str) -> str | None:
+    """What marks an object made with this suffix."""
+    template = json.dumps(settings_of(ctx).create.body or {})
+    return ctx.nonce + suffix if "{nonce}" in template else None
+
+
+def get(
+    ctx: Context, reader: Session, made: str, *, headers: Mapping[str, str] | None = None, query: str = ""
+) -> Answer:
+    """Read an object."""
+    path = fill_path(settings_of(ctx).read, {"id": made})
+    joint = "" if not query else "&" if "?" in path else "?"
+    return ctx.http.get(f"{path}{joint}{query}", headers={**reader.headers, **(headers or {})})
+
+
+def delete(ctx: Context, actor: Session, made: str) -> Answer:
+    """Delete an object."""
+    path = fill_path(settings_of(ctx).delete or "", {"id": made})
+    return ctx.http.request("DELETE", path, headers=actor.headers)
+
+
+def _remove(ctx: Context, owner: Session, made: str) -> None:
+    answer = delete(ctx, owner, made)
+    if answer.status in (401, 403):  # a probe has ended the session meanwhile, or the object is another account's now
+        answer = delete(ctx, sessions.fresh(ctx, owner.index), made)
+    if answer.status >= 400 and answer.status not in (404, 410):
+        raise ControlFailed(f"its deletion is answered {answer.status}")
+
+
+def shows(answer: Answer, owned: Owned) -> bool:
+    """Whether an answer holds the object."""
+    if not 200 <= answer.status < 300:
+        return False
+    if owned.mark is not None:
+        return owned.mark.encode() in answer.body
+    return answer.body == owned.read.body or _holds(answer.json(), owned.read.json())
+
+
+def lists(answer: Answer, owned: Owned, place: str) -> bool:
+    """Whether a list holds the object: its mark, or its id where a list's rows have theirs."""
+    if not 200 <= answer.status < 300:
+        return False
+    if owned.mark is not None:
+        return owned.mark.encode() in answer.body
+    return _holds_id(answer.json(), owned.id, place.rpartition(".")[2])
+
+
+def _holds(value: Any, wanted: Any) -> bool:
+    if value == wanted:
+        return True
+    if isinstance(value, Mapping):
+        return any(_holds(item, wanted) for item in value.values())
+    return isinstance(value, list) and any(_holds(item, wanted) for item in value)
+
+
+def _holds_id(value: Any, wanted: str, name: str) -> bool:
+    if isinstance(value, Mapping):
+        own = value.get(name)
+        return (own is not None and str(own) == wanted) or any(_holds_id(item, wanted, name) for item in value.values())
+    return isinstance(value, list) and any(_holds_id(item, wanted, name) for item in value)
+
+
+def tenant_of(ctx: Context, session: Session, owned: Owned) -> str:
+    """The id of a session's tenant: as configured, or from its token, or from the object.
+
+    Raises:
+        NotConfigured: Where none of them tells.
+    """
+    if session.account.tenant is not None:
+        return session.account.tenant
+    tenancy = ctx.settings.tenancy
+    names = (*((tenancy.column,) if tenancy is not None else ()), *TENANT_CLAIMS)
+    token = tokens.parse(session.access_token)
+    for source in (token.claims if token is not None else None, owned.read.json()):
+        for name in names:
+            value = source.get(name) if isinstance(source, Mapping) else None
+            if isinstance(value, str | int):
+                return str(value)
+    return ctx.require(None, f"api.auth.accounts[{session.index}].tenant")
