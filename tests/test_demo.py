@@ -114,7 +114,7 @@ def staying(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Staying]:
         yield Staying(process, base / "kept", told)
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(timeout=60)
+        process.communicate(timeout=60)
 
 
 def test_the_healthy_service_meets_the_production_gate_with_nothing_skipped(staying: Staying) -> None:

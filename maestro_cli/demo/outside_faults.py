@@ -174,7 +174,7 @@ OUTSIDE: dict[str, Plant] = {
         ),
     ),
     # Database
-    "rls-disabled": Plant(
+    "rls-off": Plant(
         "Row-level security is off on one table.",
         after_start=_sql("ALTER TABLE projects DISABLE ROW LEVEL SECURITY"),
     ),
