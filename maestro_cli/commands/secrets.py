@@ -85,7 +85,7 @@ def generate(
         given=_assignments(assign or []),
         force=force,
         dry_run=dry_run,
-        ignore=_key_files(invocation),
+        ignore=(*_key_files(invocation), *_outputs(path, kubernetes, docker)),
     )
     if not dry_run:
         _export(invocation, path, kubernetes, kubernetes_name, namespace, docker, force=force)
@@ -126,7 +126,7 @@ def audit(
     audits = [
         audit_file(
             path,
-            _required(invocation) or {},
+            _required_in(invocation, path),
             invocation.now(),
             days,
             git=not no_git,
@@ -237,10 +237,14 @@ def _export(
 ) -> None:
     if kubernetes is None and docker is None:
         return
+    from maestro_cli.filesystem import locked
+    from maestro_cli.secrets.ignore import ignore_lines
     from maestro_cli.secrets.output import secret_variables, write_docker_secrets, write_kubernetes_secret
     from maestro_cli.secrets.store import read_document
 
     values = secret_variables(read_document(path).values, _required(invocation) or {})
+    with locked(path.parent) as folder:
+        ignore_lines(folder, _outputs(path, kubernetes, docker))
     if kubernetes is not None:
         service = invocation.unresolved.settings.service.name
         write_kubernetes_secret(
@@ -265,6 +269,17 @@ def _file(invocation: Invocation, file: Path | None) -> Path:
 def _required(invocation: Invocation) -> dict[str, int] | None:
     secrets = invocation.unresolved.settings.secrets
     return dict(secrets.required) if secrets is not None and secrets.required else None
+
+
+def _required_in(invocation: Invocation, path: Path) -> Mapping[str, int]:
+    """What is configured; otherwise those of maestro's own template that the file has."""
+    configured = _required(invocation)
+    if configured is not None:
+        return configured
+    from maestro_cli.secrets.store import read_document
+
+    values = read_document(path).values
+    return {name: bits for name, bits in _seed_secrets().items() if name in values}
 
 
 def _seed_secrets() -> Mapping[str, int]:
@@ -298,6 +313,13 @@ def _key_files(invocation: Invocation) -> tuple[str, ...]:
     certs = invocation.unresolved.settings.certs
     folder = (certs.directory if certs is not None else "certs").strip("/")
     return (f"{folder}/*key*.pem", f"{folder}/*.p12", f"{folder}/*.bak")
+
+
+def _outputs(path: Path, *outputs: Path | None) -> tuple[str, ...]:
+    """Lines for .gitignore that name what is written below the file's folder."""
+    folder = path.absolute().parent
+    absolute = [output.absolute() for output in outputs if output is not None]
+    return tuple(f"/{output.relative_to(folder)}" for output in absolute if output.is_relative_to(folder))
 
 
 def _siblings(path: Path) -> list[Path]:

@@ -126,12 +126,16 @@ _ALPHABETS = tuple(
 
 
 def frequency_bits(value: str, alphabet: int) -> float:
-    """Bits of a description by how often each character comes (Krichevsky-Trofimov): short where few differ."""
+    """Bits of a description that names the characters in use, then gives each by how often it came before.
+
+    (The estimator of Krichevsky and Trofimov; short where few characters differ.)
+    """
     counts = Counter(value)
-    total = len(value)
-    size = max(alphabet, len(counts))
-    nats = lgamma(total + size / 2) - lgamma(size / 2) - sum(lgamma(n + 0.5) - lgamma(0.5) for n in counts.values())
-    return nats / log(2) + 4
+    used, total = len(counts), len(value)
+    size = max(alphabet, used)
+    which = lgamma(size + 1) - lgamma(used + 1) - lgamma(size - used + 1)
+    order = lgamma(total + used / 2) - lgamma(used / 2) - sum(lgamma(n + 0.5) - lgamma(0.5) for n in counts.values())
+    return (which + order) / log(2) + log2(size) + 4
 
 
 def _transformed(value: str, size: int, names: Collection[str]) -> Iterator[Description]:

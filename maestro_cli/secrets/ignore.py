@@ -28,7 +28,9 @@ def ignore_lines(folder: LockedFolder, lines: Iterable[str]) -> tuple[str, ...]:
     text = data.decode("utf-8", "surrogateescape")
     end = "\r\n" if "\r\n" in text else "\n"
     there = {line.strip() for line in text.splitlines()}
-    missing = [line for line in dict.fromkeys(lines) if line not in there and f"/{line}" not in there]
+    missing = [
+        line for line in dict.fromkeys(lines) if not {line, f"/{line}", line.removeprefix("/"), f"{line}/"} & there
+    ]
     if not missing:
         return ()
     if text and not text.endswith("\n"):

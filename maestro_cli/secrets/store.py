@@ -154,7 +154,7 @@ def read_document(path: Path, *, missing: str | None = None) -> Dotenv:
     Raises:
         OutOfReach: It cannot be read.
     """
-    recover(path.parent)
+    recover(path.absolute().parent)
     try:
         return Dotenv(read_text(path.read_bytes()))
     except FileNotFoundError:

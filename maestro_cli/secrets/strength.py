@@ -148,11 +148,11 @@ def _judge_pem(value: str) -> list[Problem]:
 def _by_form(name: str, value: str) -> list[Problem]:
     if found := _published(value):
         return found
+    if _TEMPLATE.fullmatch(value) or (_PLACEHOLDER.search(value) and not _is_random_words(value)):
+        return [Problem("placeholder", "is a placeholder from a template")]
     plain = re.sub(r"[^a-z0-9]", "", value.lower())
     if plain and plain == re.sub(r"[^a-z0-9]", "", name.lower()):
         return [Problem("same-as-name", "is the name of its own variable")]
-    if _TEMPLATE.fullmatch(value) or (_PLACEHOLDER.search(value) and not _is_random_words(value)):
-        return [Problem("placeholder", "is a placeholder from a template")]
     if _ADDRESS.fullmatch(value.lower().removeprefix("base64:")):
         return [Problem("address", "is a URL, a host name or an e-mail address")]
     if _STORED_HASH.match(value):
