@@ -29,7 +29,7 @@ from maestro_cli.certs.keys import (
     key_to_pem,
     key_type_of,
 )
-from maestro_cli.certs.lint import lint
+from maestro_cli.certs.linter import lint
 from maestro_cli.errors import OutOfReach, Refused, UsageError
 from maestro_cli.redaction import Secret
 

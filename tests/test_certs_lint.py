@@ -19,7 +19,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from maestro_cli.certs import weak_keys
 from maestro_cli.certs.issue import Issuer
-from maestro_cli.certs.lint import _header, key_problems, lint
+from maestro_cli.certs.linter import _header, key_problems, lint
 from maestro_cli.certs.rules import RULES
 
 HOUR = dt.timedelta(hours=1)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from maestro_cli.certs.endpoint import fetch_chain
-    from maestro_cli.certs.generate import ensure_pair, generate
-    from maestro_cli.certs.inspect import Described, Inspection, inspect_file
-    from maestro_cli.certs.lint import lint
-    from maestro_cli.certs.renew import renew
+    from maestro_cli.certs.generate import ensure_pair
+    from maestro_cli.certs.inspection import Described, Inspection, inspect_file
+    from maestro_cli.certs.linter import lint
+    from maestro_cli.certs.renewal import renew
     from maestro_cli.certs.rules import RULES, Problem
     from maestro_cli.certs.store import Pair
-    from maestro_cli.certs.verify import Verification, verify_file, verify_folder
+    from maestro_cli.certs.verification import Verification, verify_file, verify_folder
 
 __all__ = [
     "RULES",
@@ -27,7 +27,6 @@ __all__ = [
     "Verification",
     "ensure_pair",
     "fetch_chain",
-    "generate",
     "inspect_file",
     "lint",
     "renew",
@@ -37,19 +36,18 @@ __all__ = [
 
 _HOMES = {
     "RULES": "rules",
-    "Described": "inspect",
-    "Inspection": "inspect",
+    "Described": "inspection",
+    "Inspection": "inspection",
     "Pair": "store",
     "Problem": "rules",
-    "Verification": "verify",
+    "Verification": "verification",
     "ensure_pair": "generate",
     "fetch_chain": "endpoint",
-    "generate": "generate",
-    "inspect_file": "inspect",
-    "lint": "lint",
-    "renew": "renew",
-    "verify_file": "verify",
-    "verify_folder": "verify",
+    "inspect_file": "inspection",
+    "lint": "linter",
+    "renew": "renewal",
+    "verify_file": "verification",
+    "verify_folder": "verification",
 }
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from maestro_cli.certs import leaf, store
 from maestro_cli.certs.constraints import check_names
 from maestro_cli.certs.hosts import Host, file_stem, parse_hosts
-from maestro_cli.certs.issue import DEFAULT_DAYS, Issuer, Purpose, leaf_certificate, root_certificate
+from maestro_cli.certs.issue import DEFAULT_DAYS, Issuer, Purpose, check_days, leaf_certificate, root_certificate
 from maestro_cli.certs.keys import KeyType, generate_key, key_to_pem
 from maestro_cli.certs.store import LeafFiles
 from maestro_cli.errors import MaestroError, Refused, UsageError
@@ -92,6 +92,7 @@ def bulk(
     Raises:
         UsageError, Refused, OutOfReach: As `generate`; nothing was written.
     """
+    check_days(days)
     make_private_directory(directory)
     with locked(directory) as folder:
         files: dict[str, bytes | None] = {}

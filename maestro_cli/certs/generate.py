@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -58,13 +59,19 @@ def generate(directory: Path, order: Order, *, now: dt.datetime, ask: Ask | None
     plan(directory, order)  # refuse before a folder is made
     fresh = not directory.exists()
     make_private_directory(directory)
-    with locked(directory) as folder:
-        todo = plan(directory, order)
-        made = _Maker(directory, order, todo, now, ask).make()
+    try:
+        with locked(directory) as folder:
+            todo = plan(directory, order)
+            made = _Maker(directory, order, todo, now, ask).make()
+            if fresh:
+                made.files[store.GITIGNORE] = _IGNORE
+            replaced = [name for name in todo.files if name not in {store.FULLCHAIN, store.REQUEST}]
+            backups = store.write(folder, made.files, backups=replaced, now=now)
+    except BaseException:
         if fresh:
-            made.files[store.GITIGNORE] = _IGNORE
-        replaced = [name for name in todo.files if name not in {store.FULLCHAIN, store.REQUEST}]
-        backups = store.write(folder, made.files, backups=replaced, now=now)
+            with contextlib.suppress(OSError):  # not empty: someone else began to use it
+                directory.rmdir()
+        raise
     return Outcome(directory, tuple(made.files), tuple(made.issued), todo.root, backups, tuple(made.warnings))
 
 

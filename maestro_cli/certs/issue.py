@@ -1,7 +1,7 @@
 """Building certificates that every verifier accepts: root, intermediate, server and client leaves, requests.
 
 The profile is RFC 5280 as the strictest of OpenSSL (`-x509_strict`), Python, pyca, GnuTLS, NSS, Go, Java, Chromium and
-pkilint read it; `maestro_cli.certs.lint` holds the same rules as checks. Nothing here touches a file or the clock.
+pkilint read it; `maestro_cli.certs.linter` holds the same rules as checks. Nothing here touches a file or the clock.
 """
 
 from __future__ import annotations
@@ -144,11 +144,7 @@ def leaf_certificate(
     from cryptography import x509
     from cryptography.x509.oid import ExtendedKeyUsageOID
 
-    if not 1 <= days <= MAX_DAYS:
-        raise UsageError(
-            f"A certificate cannot last {days} days.",
-            hint=f"Choose 1 to {MAX_DAYS}: devices refuse more than {MAX_DAYS} days.",
-        )
+    check_days(days)
     subject = default_subject(hosts) if subject is None else subject
     usage = ExtendedKeyUsageOID.SERVER_AUTH if purpose == "server" else ExtendedKeyUsageOID.CLIENT_AUTH
     start, end = _life(now, days, issuer.certificate)
@@ -168,6 +164,19 @@ def leaf_certificate(
         .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
     )
     return certificate.sign(issuer.key, signature_hash(issuer.key))
+
+
+def check_days(days: int) -> None:
+    """Refuse a life that no leaf may have.
+
+    Raises:
+        UsageError: It is shorter than a day or longer than 825.
+    """
+    if not 1 <= days <= MAX_DAYS:
+        raise UsageError(
+            f"A certificate cannot last {days} days.",
+            hint=f"Choose 1 to {MAX_DAYS}: devices refuse more than {MAX_DAYS} days.",
+        )
 
 
 def signing_request(key: PrivateKey, hosts: Sequence[Host], subject: x509.Name) -> x509.CertificateSigningRequest:

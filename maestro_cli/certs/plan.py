@@ -10,7 +10,7 @@ from maestro_cli.certs import store
 from maestro_cli.certs.constraints import Constraints
 from maestro_cli.certs.export import KubernetesSecret
 from maestro_cli.certs.hosts import Host, parse_hosts
-from maestro_cli.certs.issue import DEFAULT_DAYS, Purpose
+from maestro_cli.certs.issue import DEFAULT_DAYS, Purpose, check_days
 from maestro_cli.certs.keys import KeyType
 from maestro_cli.certs.store import LeafFiles
 from maestro_cli.errors import Refused
@@ -55,6 +55,9 @@ class Order:
     passphrase: Secret | None = None
     force: bool = False
     new_ca: bool = False
+
+    def __post_init__(self) -> None:
+        check_days(self.days)
 
 
 @dataclass(frozen=True, slots=True)

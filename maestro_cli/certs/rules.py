@@ -1,4 +1,4 @@
-"""The rules a certificate is judged by: id, how bad a breach is, and where the rule comes from. `lint` applies them."""
+"""The rules a certificate is judged by: id, how bad a breach is, and where the rule comes from. `maestro_cli.certs.linter` applies them."""
 
 from __future__ import annotations
 

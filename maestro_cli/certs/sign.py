@@ -12,7 +12,7 @@ from maestro_cli.certs import leaf, store
 from maestro_cli.certs.constraints import check_names
 from maestro_cli.certs.hosts import Host, file_stem, parse_host
 from maestro_cli.certs.issue import DEFAULT_DAYS, Purpose, leaf_certificate
-from maestro_cli.certs.lint import key_problems
+from maestro_cli.certs.linter import key_problems
 from maestro_cli.errors import OutOfReach, Refused, UsageError
 from maestro_cli.filesystem import locked
 from maestro_cli.redaction import Secret

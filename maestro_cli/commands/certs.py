@@ -12,8 +12,8 @@ from maestro_cli.commands.base import Invocation, MaestroCommand, MaestroGroup, 
 from maestro_cli.errors import ExitCode, OutOfReach, UsageError
 
 if TYPE_CHECKING:
-    from maestro_cli.certs.inspect import Inspection
-    from maestro_cli.certs.verify import Verification
+    from maestro_cli.certs.inspection import Inspection
+    from maestro_cli.certs.verification import Verification
 
 app = typer.Typer(
     cls=MaestroGroup,
@@ -104,7 +104,7 @@ def inspect(
     Examples: `maestro certs inspect certs/fullchain.pem` · `maestro certs inspect localhost:8443 --json` ·
     `maestro certs inspect --expiry /etc/ssl/certs`
     """
-    from maestro_cli.certs.inspect import expiries, inspect_file
+    from maestro_cli.certs.inspection import expiries, inspect_file
     from maestro_cli.commands.certs_input import read_secret
     from maestro_cli.commands.certs_view import expiry_text, inspection_text
 
@@ -134,7 +134,7 @@ def inspect(
 
 def _server(invocation: Invocation, target: str, server_name: str | None, timeout: float) -> Inspection | None:
     from maestro_cli.certs.endpoint import fetch_chain, parse_address
-    from maestro_cli.certs.inspect import inspect_presented
+    from maestro_cli.certs.inspection import inspect_presented
 
     address = None if Path(target).exists() else parse_address(target)
     if address is None:

@@ -47,12 +47,17 @@ class Request:
 
 def generate(invocation: Invocation, request: Request) -> None:
     """Make a CA and certificates."""
+    from maestro_cli.certs import store
     from maestro_cli.certs.generate import generate as make
     from maestro_cli.certs.plan import plan
     from maestro_cli.commands.certs_view import outcome_json, outcome_text, plan_text
 
     directory = folder_of(invocation, request.directory)
     order = _order(invocation, request)
+    if request.output is not None and (directory / store.KEY).exists() and order.hosts is None and not order.clients:
+        # only the manifest of a pair that is there is asked for
+        _write_manifest(invocation, directory, _kubernetes(invocation, request), request.output)
+        return
     if request.dry_run:
         todo = plan(directory, order)
         if request.as_json:
@@ -74,7 +79,7 @@ def generate(invocation: Invocation, request: Request) -> None:
 def sign(invocation: Invocation, request: Request, path: Path) -> None:
     """Sign another machine's request."""
     from maestro_cli.certs.hosts import parse_hosts
-    from maestro_cli.certs.inspect import read_file
+    from maestro_cli.certs.inspection import read_file
     from maestro_cli.certs.sign import read_request, sign_request
     from maestro_cli.commands.certs_view import date, names
 

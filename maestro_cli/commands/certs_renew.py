@@ -31,7 +31,7 @@ class Asked:
 
 def run(invocation: Invocation, asked: Asked) -> None:
     """Renew what is due."""
-    from maestro_cli.certs.renew import HOOK_PENDING, Terms, hook_done, renew
+    from maestro_cli.certs.renewal import HOOK_PENDING, Terms, hook_done, renew
     from maestro_cli.commands.certs_view import date, renewal_json
 
     directory = folder_of(invocation, asked.directory)
@@ -70,7 +70,7 @@ def run(invocation: Invocation, asked: Asked) -> None:
 
 
 def _preview(invocation: Invocation, directory: Path, terms: object, *, as_json: bool) -> None:
-    from maestro_cli.certs.renew import Terms, preview
+    from maestro_cli.certs.renewal import Terms, preview
     from maestro_cli.commands.certs_view import date
     from maestro_cli.commands.migrate_view import columns
 

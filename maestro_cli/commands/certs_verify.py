@@ -13,7 +13,7 @@ from maestro_cli.errors import OutOfReach
 if TYPE_CHECKING:
     from maestro_cli.certs.hosts import Host
     from maestro_cli.certs.issue import Purpose
-    from maestro_cli.certs.verify import Verification
+    from maestro_cli.certs.verification import Verification
 
 
 def verification(
@@ -30,7 +30,7 @@ def verification(
     """Verify a folder, a file or a server."""
     from maestro_cli.certs.endpoint import fetch_chain, parse_address
     from maestro_cli.certs.hosts import parse_host
-    from maestro_cli.certs.verify import verify_file, verify_folder, verify_presented
+    from maestro_cli.certs.verification import verify_file, verify_folder, verify_presented
 
     now = invocation.now()
     asked = tuple(parse_host(name) for name in hosts)

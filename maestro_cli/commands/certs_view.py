@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from maestro_cli.commands.migrate_view import columns
 
 if TYPE_CHECKING:
-    from maestro_cli.certs.inspect import Described, Expiry, Inspection
+    from maestro_cli.certs.inspection import Described, Expiry, Inspection
     from maestro_cli.certs.plan import Outcome, Plan
-    from maestro_cli.certs.renew import Renewal
+    from maestro_cli.certs.renewal import Renewal
     from maestro_cli.certs.trust import Step
-    from maestro_cli.certs.verify import Verification
+    from maestro_cli.certs.verification import Verification
 
 _NAMES_SHOWN = 6
 _MARKS = {"pass": "ok  ", "warn": "warn", "fail": "FAIL"}

@@ -14,7 +14,7 @@ from maestro_cli.certs import leaf, store
 from maestro_cli.certs.constraints import constraints_of
 from maestro_cli.certs.endpoint import Presented
 from maestro_cli.certs.keys import describe_key, key_from_pem, public_der
-from maestro_cli.certs.lint import key_problems, lint, serial_of
+from maestro_cli.certs.linter import key_problems, lint, serial_of
 from maestro_cli.certs.rules import Problem, problem
 from maestro_cli.errors import MaestroError, OutOfReach
 from maestro_cli.redaction import Secret

@@ -12,7 +12,7 @@ from maestro_cli.certs import leaf, store
 from maestro_cli.certs.constraints import check_names, constraints_of
 from maestro_cli.certs.issue import MAX_DAYS, Issuer, intermediate_certificate, leaf_certificate
 from maestro_cli.certs.keys import KeyType, generate_keys, key_to_pem, key_type_of
-from maestro_cli.certs.lint import renewal_due
+from maestro_cli.certs.linter import renewal_due
 from maestro_cli.certs.store import LeafFiles
 from maestro_cli.errors import OutOfReach, Refused
 from maestro_cli.filesystem import locked, recover

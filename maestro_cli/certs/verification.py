@@ -12,10 +12,10 @@ from maestro_cli.certs import leaf, store
 from maestro_cli.certs.endpoint import Presented
 from maestro_cli.certs.handshake import try_handshake
 from maestro_cli.certs.hosts import Host, matches
-from maestro_cli.certs.inspect import mode_problem
+from maestro_cli.certs.inspection import mode_problem
 from maestro_cli.certs.issue import Purpose
 from maestro_cli.certs.keys import key_from_pem, public_der
-from maestro_cli.certs.lint import lint
+from maestro_cli.certs.linter import lint
 from maestro_cli.certs.path import build_path, path_problems, second_opinion
 from maestro_cli.certs.rules import Problem, problem
 from maestro_cli.certs.weak_keys import known_bad, same_keys, shared_factors
