@@ -70,24 +70,23 @@ def plan(
     Example: `maestro migrate plan --sql > migration.sql`
     """
     from maestro_cli.commands.migrate_view import plan_table
-    from maestro_cli.tenants.runner import current_plan
-    from maestro_cli.tenants.script import render
-    from maestro_cli.tenants.session import Session
+    from maestro_cli.tenants import plan as make
+    from maestro_cli.tenants import script
 
     invocation = current()
     if as_sql and as_json:
         raise UsageError("--sql and --json are two formats", hint="Choose one.")
     tenancy = tenancy_of(invocation, required=False)
-    with Session(admin_url(invocation), schema=tenancy.schema) as session:
-        found, spec = current_plan(session, tenancy, contract=contract)
+    url = admin_url(invocation)
     if as_sql:
-        invocation.out(render(found, spec))
-    elif as_json:
+        invocation.out(script(url, tenancy, contract=contract))
+        return
+    found = make(url, tenancy, contract=contract)
+    if as_json:
         invocation.out_json(found.to_json())
-    else:
-        invocation.out(plan_table(found, spec))
-    if not as_json:
-        _what_next(invocation, found)
+        return
+    invocation.out(plan_table(found))
+    _what_next(invocation, found)
 
 
 def _what_next(invocation: Invocation, found: Plan) -> None:
@@ -234,19 +233,17 @@ def rollback(
     """
     from maestro_cli.commands.migrate_view import ProgressLine, plan_table
     from maestro_cli.tenants import rollback as run
-    from maestro_cli.tenants.downgrade import down_plan
+    from maestro_cli.tenants import rollback_plan
     from maestro_cli.tenants.runner import Budgets
-    from maestro_cli.tenants.session import Session
 
     invocation = current()
     tenancy, url = tenancy_of(invocation), admin_url(invocation)
     if dry_run:
-        with Session(url, schema=tenancy.schema) as session:
-            found, spec, _ = down_plan(session, tenancy)
+        found = rollback_plan(url, tenancy)
         if as_json:
             invocation.out_json(found.to_json())
         else:
-            invocation.out(plan_table(found, spec))
+            invocation.out(plan_table(found))
         return
 
     def directory() -> Path:

@@ -12,7 +12,6 @@ from maestro_cli.commands.base import Invocation
 if TYPE_CHECKING:
     from maestro_cli.tenants.findings import Verification
     from maestro_cli.tenants.progress import Progress
-    from maestro_cli.tenants.spec import Spec
     from maestro_cli.tenants.state import Status
     from maestro_cli.tenants.steps import Plan, Step
 
@@ -45,7 +44,7 @@ def columns(rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def plan_table(plan: Plan, spec: Spec) -> str:
+def plan_table(plan: Plan) -> str:
     """The plan for people."""
     lines = [f"Database {plan.database}, schema {plan.schema}: {len(plan.tables)} tables, {len(plan.steps)} steps left"]
     if plan.proposed:
@@ -57,7 +56,7 @@ def plan_table(plan: Plan, spec: Spec) -> str:
         lines += [
             "tenancy:",
             "  tables:",
-            *(f"    {_key(t.name)}: {{indexes: [[{spec.column}]]}}" for t in spec.tables),
+            *(f"    {_key(name)}: {{indexes: [[{plan.column}]]}}" for name in plan.tables),
         ]
         lines += ["  shared: []   # tables that are no tenant's"]
     if plan.steps:

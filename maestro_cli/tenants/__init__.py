@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maestro_cli.config.settings import Tenancy
+from maestro_cli.tenants.urls import is_sqlite
 
 if TYPE_CHECKING:
     from maestro_cli.tenants.downgrade import Rolled
@@ -41,11 +42,52 @@ def plan(url: str, tenancy: Tenancy, *, contract: bool = False) -> Plan:
         ConfigurationError: The tenancy does not fit the database.
         OutOfReach: No server.
     """
+    if is_sqlite(url):
+        from maestro_cli.tenants import sqlite
+
+        return sqlite.plan(url, tenancy, contract=contract)
     from maestro_cli.tenants.runner import current_plan
     from maestro_cli.tenants.session import Session
 
     with Session(url, schema=tenancy.schema) as session:
         return current_plan(session, tenancy, contract=contract)[0]
+
+
+def script(url: str, tenancy: Tenancy, *, contract: bool = False) -> str:
+    """The plan as an SQL script that passes review: linted, to be run with psql.
+
+    Raises:
+        ConfigurationError: The tenancy does not fit the database.
+        OutOfReach: No server.
+    """
+    if is_sqlite(url):
+        found = plan(url, tenancy, contract=contract)
+        statements = [f"{statement};" for step in found.steps for statement in step.sql]
+        return "\n".join(["PRAGMA foreign_keys = OFF;", *statements])
+    from maestro_cli.tenants.runner import current_plan
+    from maestro_cli.tenants.script import render
+    from maestro_cli.tenants.session import Session
+
+    with Session(url, schema=tenancy.schema) as session:
+        return render(*current_plan(session, tenancy, contract=contract))
+
+
+def rollback_plan(url: str, tenancy: Tenancy) -> Plan:
+    """What a rollback would do; changes nothing.
+
+    Raises:
+        Refused: Something that maestro did not make depends on the column.
+        OutOfReach: No server.
+    """
+    if is_sqlite(url):
+        from maestro_cli.tenants import sqlite
+
+        return sqlite.down_plan(url, tenancy)
+    from maestro_cli.tenants.downgrade import down_plan
+    from maestro_cli.tenants.session import Session
+
+    with Session(url, schema=tenancy.schema) as session:
+        return down_plan(session, tenancy)[0]
 
 
 def apply(
@@ -54,17 +96,34 @@ def apply(
     *,
     contract: bool = False,
     map_directory: Path | None = None,
+    record: bool = True,
     on_progress: Listener | None = None,
     budgets: Budgets | None = None,
 ) -> Outcome:
     """Do what `plan` shows, resumably and idempotently; see `maestro_cli.tenants.runner.apply`."""
+    if is_sqlite(url):
+        from maestro_cli.tenants import sqlite
+
+        return sqlite.apply(url, tenancy, contract=contract, on_progress=on_progress)
     from maestro_cli.tenants.runner import apply as run
 
-    return run(url, tenancy, contract=contract, map_directory=map_directory, on_progress=on_progress, budgets=budgets)
+    return run(
+        url,
+        tenancy,
+        contract=contract,
+        map_directory=map_directory,
+        record=record,
+        on_progress=on_progress,
+        budgets=budgets,
+    )
 
 
 def status(url: str, tenancy: Tenancy) -> Status:
     """How far each table is; see `maestro_cli.tenants.state.status`."""
+    if is_sqlite(url):
+        from maestro_cli.tenants import sqlite
+
+        return sqlite.status(url, tenancy)
     from maestro_cli.tenants.state import status as look
 
     return look(url, tenancy)
@@ -72,6 +131,10 @@ def status(url: str, tenancy: Tenancy) -> Status:
 
 def verify(url: str, tenancy: Tenancy, *, test_the_proof: bool = False, prove_it: bool = True) -> Verification:
     """What is wrong, with typed findings; see `maestro_cli.tenants.verification.verify`."""
+    if is_sqlite(url):
+        from maestro_cli.tenants import sqlite
+
+        return sqlite.verify(url, tenancy)
     from maestro_cli.tenants.verification import verify as look
 
     return look(url, tenancy, test_the_proof=test_the_proof, prove_it=prove_it)
@@ -90,10 +153,23 @@ def rollback(
     *,
     force: bool = False,
     map_directory: Callable[[], Path] | None = None,
+    record: bool = True,
     on_progress: Listener | None = None,
     budgets: Budgets | None = None,
 ) -> Rolled:
     """Back to one tenant, by the rules; see `maestro_cli.tenants.downgrade.rollback`."""
+    if is_sqlite(url):
+        from maestro_cli.tenants import sqlite
+
+        return sqlite.rollback(url, tenancy, on_progress=on_progress)
     from maestro_cli.tenants.downgrade import rollback as run
 
-    return run(url, tenancy, force=force, map_directory=map_directory, on_progress=on_progress, budgets=budgets)
+    return run(
+        url,
+        tenancy,
+        force=force,
+        map_directory=map_directory,
+        record=record,
+        on_progress=on_progress,
+        budgets=budgets,
+    )

@@ -72,6 +72,7 @@ def rollback(
     *,
     force: bool = False,
     map_directory: Callable[[], Path] | None = None,
+    record: bool = True,
     on_progress: Listener | None = None,
     budgets: Budgets | None = None,
     pace: Pace | None = None,
@@ -83,6 +84,7 @@ def rollback(
         tenancy: What was asked for.
         force: Although more than one tenant has rows; needs `map_directory`.
         map_directory: Names the folder for the map.
+        record: Remove the record from Alembic's version table; False when Alembic itself is at work.
         on_progress: Hears of every step.
         budgets: Limits.
         pace: Clock, sleep and chance.
@@ -104,7 +106,8 @@ def rollback(
         if others and map_directory is not None:
             saved = tenant_map.save(url, spec, read_for(session, spec), map_directory(), tenants)
         runner.run_steps(plan.steps, spec)
-        version.stamp(session, None)
+        if record:
+            version.stamp(session, None)
         kept = bool(session.execute("SELECT to_regclass(%s)", (spec.qualified(spec.tenants),))[0][0])
         return Rolled(
             steps=tuple(runner.ran),

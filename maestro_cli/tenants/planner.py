@@ -39,6 +39,7 @@ def make(spec: Spec, catalog: Catalog, *, contracting: bool = False) -> Plan:
     return Plan(
         database=catalog.database,
         schema=spec.schema,
+        column=spec.column,
         tables=tuple(table.name for table in spec.tables),
         steps=tuple(_steps(spec, catalog, contracting=contracting)),
         notes=tuple(notes(spec, catalog)),

@@ -31,6 +31,7 @@ def make_down(spec: Spec, catalog: Catalog, *, keep_tenants: bool) -> Plan:
     return Plan(
         database=catalog.database,
         schema=spec.schema,
+        column=spec.column,
         tables=tuple(table.name for table in spec.tables),
         steps=tuple(_steps(spec, catalog, keep_tenants=keep_tenants)),
         proposed=spec.proposed,

@@ -85,6 +85,7 @@ def apply(
     *,
     contract: bool = False,
     map_directory: Path | None = None,
+    record: bool = True,
     on_progress: Listener | None = None,
     budgets: Budgets | None = None,
     pace: Pace | None = None,
@@ -96,6 +97,7 @@ def apply(
         tenancy: What is asked for.
         contract: Go on to the contract step.
         map_directory: A map that a rollback saved: which row was whose.
+        record: Write Alembic's version table; False when Alembic itself is at work.
         on_progress: Hears of every step.
         budgets: Limits.
         pace: Clock, sleep and chance.
@@ -107,7 +109,7 @@ def apply(
         DatabaseError: The server refused a step.
     """
     with Session(url, schema=tenancy.schema) as session:
-        runner = Runner(session, url, tenancy, budgets or Budgets(), pace or Pace(), on_progress, map_directory)
+        runner = Runner(session, url, tenancy, budgets or Budgets(), pace or Pace(), on_progress, map_directory, record)
         with runner:
             return runner.run(contract=contract)
 
@@ -123,6 +125,8 @@ class Runner:
     pace: Pace
     listener: Listener | None = None
     map_directory: Path | None = None
+    record: bool = True
+    """Write Alembic's version table; not when Alembic itself is at work."""
     assigned: int = 0
     ran: list[str] = field(default_factory=list)
     _observing: Session | None = None
@@ -156,9 +160,7 @@ class Runner:
             self.run_steps(first, spec, total=len(plan.steps))
             self._restore_map(spec)
             self.run_steps(plan.steps[len(first) :], spec, before=len(first))
-        revision = version.CONTRACTED if contract else version.EXPANDED
-        keep = not contract and version.recorded(self.session) == version.CONTRACTED
-        recorded = keep or version.stamp(self.session, revision)
+        recorded = not self.record or version.stamp(self.session, version.REVISION)
         return Outcome(
             steps=tuple(self.ran),
             tables=plan.tables,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from maestro_cli.config.settings import Tenancy, TenantTable
@@ -174,7 +174,12 @@ def candidates(spec: Spec, catalog: Catalog) -> Iterator[str]:
 
 def with_proposals(spec: Spec, tenancy: Tenancy, catalog: Catalog) -> Spec:
     """The specification with every candidate of the catalog, where maestro.yaml names no table."""
+    return spec if spec.tables else with_proposals_of(spec, tenancy, candidates(spec, catalog))
+
+
+def with_proposals_of(spec: Spec, tenancy: Tenancy, names: Iterable[str]) -> Spec:
+    """The specification with these tables, where maestro.yaml names none."""
     if spec.tables:
         return spec
-    found = tuple(_table(name, TenantTable(), tenancy, spec.default) for name in candidates(spec, catalog))
+    found = tuple(_table(name, TenantTable(), tenancy, spec.default) for name in names)
     return replace(spec, tables=found, proposed=True)

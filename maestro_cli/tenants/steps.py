@@ -122,6 +122,7 @@ class Plan:
 
     database: str
     schema: str
+    column: str
     tables: tuple[str, ...]
     steps: tuple[Step, ...]
     notes: tuple[Note, ...] = ()

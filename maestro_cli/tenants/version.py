@@ -10,8 +10,9 @@ from maestro_cli.tenants.session import DatabaseError, Session
 
 SCHEMA = "maestro"
 TABLE = "alembic_version"
-EXPANDED = "0001_expand"
-CONTRACTED = "0002_contract"
+REVISION = "0001_tenants"
+"""The one revision of `migrations/versions`. Its content is the catalog's difference from maestro.yaml, found anew each
+time; the contract step changes no revision."""
 
 
 def stamp(session: Session, revision: str | None) -> bool:
