@@ -14,7 +14,7 @@ from maestro_cli.observe.readme import MAXIMUM_BYTES, parse_readme
     "readiness.documentation",
     component="deployment",
     priority="medium",
-    faults=("readme-missing", "readme-section-missing", "readme-section-empty", "readme-link-broken"),
+    faults=("documentation-missing", "readme-section-missing", "readme-section-empty", "readme-link-broken"),
 )
 def documentation(ctx: Context) -> Finding:
     """The README has what an operator needs.

@@ -65,7 +65,7 @@ def database_password(ctx: Context) -> Iterator[Finding]:
 
 
 def _judge(ctx: Context, password: str, arguments: dict[str, Any]) -> Finding:
-    from maestro_cli.secrets.strength import judge
+    from maestro_cli.secrets import judge
 
     names = {str(arguments.get(key)) for key in ("user", "dbname")} | {ctx.settings.service.name}
     if password.lower() in _DEFAULTS or password in names:

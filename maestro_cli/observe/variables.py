@@ -32,6 +32,6 @@ def is_stand_in(name: str, value: str) -> bool:
     secret = text if is_secret_name(name) and "://" not in text else password_in_url(text)
     if secret is None:
         return False
-    from maestro_cli.secrets.strength import judge
+    from maestro_cli.secrets import judge
 
     return any(problem.rule in _STAND_INS for problem in judge(name, secret))

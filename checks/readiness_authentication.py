@@ -1,0 +1,62 @@
+"""Can every account log in, with its password alone?"""
+
+from __future__ import annotations
+
+from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, failed, passed
+from maestro_cli.observe import session as sessions
+from maestro_cli.observe.control import outcome
+
+MAXIMUM_ACCOUNTS = 4
+
+
+@check(
+    "readiness.authentication",
+    component="security",
+    priority="critical",
+    requests=MAXIMUM_ACCOUNTS * (sessions.LOGIN_REQUESTS + 1) + 3,
+    faults=("anonymous-accepted", "garbage-token-accepted", "any-password-accepted"),
+)
+def authentication(ctx: Context) -> Finding:
+    """Logging in works, and only with the right password.
+
+    Why: a login that fails is an outage, one that takes any password is worse, and both look fine from a settings file.
+    Fails when: api.auth.login gives the first account a token for a wrong password, or api.auth.protected opens without a
+    token or with one that is none. Where an account cannot log in or its token opens nothing, nothing is proved.
+    Fix: compare the password's hash before a token is issued; guard every route that is not meant for everybody.
+    Source: OWASP ASVS 5.0 6.3.1 and 8.3.1; OWASP API2:2023, Broken Authentication
+    """
+    auth = sessions.settings_of(ctx)
+    path = ctx.require(auth.protected, "api.auth.protected")
+    accounts = auth.accounts[:MAXIMUM_ACCOUNTS]
+    evidence: list[Evidence] = []
+    for index, account in enumerate(accounts):
+        answer = sessions.protected(ctx, sessions.for_account(ctx, index).headers)
+        if outcome(auth, answer) != "accepted":
+            raise ControlFailed(f"GET {path} with the token of {account.username} is answered {answer.status}")
+        evidence.append(
+            Evidence(f"control: {account.username}", f"logs in, GET {path} is answered {answer.status}", "2xx")
+        )
+    first = sessions.for_account(ctx, 0)
+    wrong = sessions.attempt(ctx, accounts[0].username, f"maestro-probe-{ctx.nonce}")
+    rows = [
+        (f"GET {path} without a token", sessions.protected(ctx, {})),
+        (f"GET {path} with a token that is none", sessions.protected(ctx, first.headers_with(f"maestro-{ctx.nonce}"))),
+    ]
+    opened = [name for name, answer in rows if outcome(auth, answer) == "accepted"]
+    crashed = [name for name, answer in rows if outcome(auth, answer) in {"crashed", "unclear"}]
+    if sessions.tokens_in(ctx, wrong) is not None:
+        opened.append("the login with a wrong password")
+    elif wrong.status >= 500:
+        crashed.append("the login with a wrong password")
+    evidence += [Evidence(name, str(answer.status), "401") for name, answer in rows]
+    evidence.append(Evidence("login with a wrong password", str(wrong.status), "401"))
+    if opened:
+        return failed(f"{_sentence(opened)} is accepted.", *evidence)
+    if crashed:
+        raise ControlFailed(f"{_sentence(crashed)} is answered with an error of the server, neither yes nor no")
+    return passed(f"{len(accounts)} accounts log in, and nobody else gets in.", *evidence)
+
+
+def _sentence(parts: list[str]) -> str:
+    text = " and ".join(parts)
+    return text[0].upper() + text[1:]

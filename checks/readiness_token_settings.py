@@ -1,0 +1,61 @@
+"""Are tokens issued as the configuration says?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from maestro_cli.api import Context, Evidence, Finding, NotConfigured, check, failed, passed
+from maestro_cli.observe.session import LOGIN_REQUESTS, for_account
+from maestro_cli.observe.tokens import Jwt, parse
+
+SLACK_S = 60
+"""A minute of rounding and clock skew."""
+
+
+@check(
+    "readiness.token-settings",
+    component="security",
+    priority="high",
+    requests=LOGIN_REQUESTS,
+    faults=("jwt-access-long-lived", "token-algorithm-differs", "token-without-times"),
+)
+def token_settings(ctx: Context) -> Iterator[Finding]:
+    """Tokens are issued as configured.
+
+    Why: the settings file says 15 minutes; what counts is what the running service signs.
+    Fails when: the access token of a login is signed with another algorithm than api.auth.algorithm, says neither when it
+    was issued nor when it ends, or lives longer than api.auth.access_minutes.
+    Fix: deploy the settings that are meant (JWT_ALGORITHM, JWT_ACCESS_TOKEN_EXPIRE_MINUTES), or correct maestro.yaml.
+    Source: RFC 7519 §4.1.4 and §4.1.6; RFC 8725 §3.1; OWASP ASVS 5.0 9.1.2 and 9.2.1
+    """
+    session = for_account(ctx, 0)
+    token = parse(session.access_token)
+    if token is None:
+        raise NotConfigured("the service's tokens are no JSON Web Tokens, so they say nothing of their settings")
+    auth = session.auth
+    seen = Evidence("algorithm", token.algorithm, auth.algorithm)
+    if token.algorithm != auth.algorithm:
+        yield failed(f"The access token is signed with {token.algorithm}, not with {auth.algorithm}.", seen)
+    else:
+        yield passed(f"The access token is signed with {auth.algorithm}.", seen)
+    yield _times(token, session.issued_at, auth.access_minutes)
+
+
+def _times(token: Jwt, answered: float, minutes: float) -> Finding:
+    issued, ends = token.claims.get("iat"), token.claims.get("exp")
+    expected = f"at most {minutes:g} minutes"
+    missing = [name for name, value in (("iat", issued), ("exp", ends)) if not _is_time(value)]
+    if missing or not isinstance(issued, int | float) or not isinstance(ends, int | float):
+        names = " and ".join(missing)
+        return failed(f"The access token has no {names}.", Evidence("claims", f"no {names}", "iat and exp"))
+    if abs(issued - answered) > SLACK_S:
+        off = f"{abs(issued - answered):.0f} s {'ahead' if issued > answered else 'behind'}"
+        return failed(f"The access token was issued {off} of now.", Evidence("iat", off, "now"))
+    life = Evidence("life of the access token", f"{(ends - issued) / 60:.4g} minutes", expected)
+    if ends - issued > minutes * 60 + SLACK_S:
+        return failed(f"The access token lives for {(ends - issued) / 60:.4g} minutes; {expected}.", life)
+    return passed(f"The access token lives for {(ends - issued) / 60:.4g} minutes.", life)
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e12

@@ -1,0 +1,89 @@
+"""Who can read the file of secrets: other users, git, whoever has a clone?"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+
+from maestro_cli.api import Context, Evidence, Finding, Fix, FixContext, check, combine, errored, failed, passed, warned
+
+_EXPECTED = {
+    "mode": "0600",
+    "owner": "yours",
+    "symlink": "a file of its own",
+    "tracked": "not tracked",
+    "not-ignored": "ignored",
+    "in-history": "in no commit",
+}
+
+
+def _plan(ctx: FixContext) -> Sequence[str]:
+    name = ctx.loaded.settings.env_file
+    path = ctx.path(name) if name else None
+    if path is None or not path.is_file() or path.is_symlink():
+        return ()
+    mode = stat.S_IMODE(path.stat().st_mode)
+    return (f"chmod 600 {name} (it is {mode:04o})",) if mode & 0o077 else ()
+
+
+def _apply(ctx: FixContext) -> str:
+    path = ctx.path(ctx.loaded.settings.env_file or "")
+    # By descriptor: the path may be another file a moment later.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+        os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)
+    return f"chmod {mode:o} {path}"
+
+
+@check(
+    "security.env-file",
+    component="security",
+    priority="critical",
+    faults=("env-file-readable", "env-file-symlink", "env-file-tracked", "env-file-not-ignored", "env-file-in-history"),
+    fix=Fix("Set env_file to mode 0600", _plan, _apply),
+)
+def env_file(ctx: Context) -> Finding:
+    """Only its owner can read the file of secrets.
+
+    Why: a file that others may read, or that was committed once, is no secret any more, and git forgets nothing.
+    Fails when: env_file has a mode wider than 0600, another owner, is a symbolic link, is tracked or not ignored by git, or
+    a secret in it stands in any commit.
+    Fix: `chmod 600`, `git rm --cached`, add it to .gitignore; rotate what was committed: `maestro secrets rotate`.
+    Source: OWASP ASVS 5.0 13.3.1; CWE-732; CWE-540
+    """
+    name = ctx.require(ctx.settings.env_file, "env_file")
+    return combine(_findings(ctx, name))
+
+
+def _findings(ctx: Context, name: str) -> Iterator[Finding]:
+    from maestro_cli.errors import OutOfReach
+    from maestro_cli.secrets import audit_file
+
+    required = ctx.settings.secrets.required if ctx.settings.secrets is not None else {}
+    path = ctx.path(name)
+    try:
+        audit = audit_file(path, required, ctx.now)
+    except OutOfReach as error:
+        yield errored(f"{name} could not be looked at: {error.message}")
+        return
+    broken = [found for found in audit.findings if found.rule in _EXPECTED]
+    for found in broken:
+        subject = name if found.name is None else found.name
+        message = f"{name} {found.message}" if found.name is None else found.message
+        yield failed(f"{message}.", Evidence(subject, found.rule, _EXPECTED[found.rule]), command=found.hint)
+    unknown = [found for found in audit.findings if found.rule == "history-unknown"]
+    for found in unknown:
+        seen = Evidence("git", found.message, "searched")
+        yield (errored if audit.history is None else warned)(f"{found.message[0].upper()}{found.message[1:]}.", seen)
+    if not broken:
+        yield passed(
+            f"{name} is its owner's alone.", Evidence(name, f"mode {stat.S_IMODE(path.stat().st_mode):04o}", "0600")
+        )
+    if audit.history is not None:
+        yield passed("Git has none of it.", Evidence("git", f"{audit.history.objects} objects searched", "no secret"))
+    elif not unknown:
+        yield passed("There is no git repository.", Evidence("git", "no repository", "no secret"))
