@@ -63,6 +63,10 @@ AS_JSON = typer.Option(False, "--json", help="Write JSON to stdout.")
 def plan(
     contract: bool = CONTRACT,
     as_sql: bool = typer.Option(False, "--sql", help="Write the SQL script to stdout, for review and psql."),
+    alembic: Annotated[
+        Path | None,
+        typer.Option("--alembic", metavar="DIR", help="Write a revision file into this folder of your Alembic chain."),
+    ] = None,
     as_json: bool = AS_JSON,
 ) -> None:
     """Show what is left to do: each step, its lock, its expected time and what it blocks. Changes nothing.
@@ -70,16 +74,20 @@ def plan(
     Example: `maestro migrate plan --sql > migration.sql`
     """
     from maestro_cli.commands.migrate_view import plan_table
+    from maestro_cli.tenants import alembic_revision, script
     from maestro_cli.tenants import plan as make
-    from maestro_cli.tenants import script
 
     invocation = current()
-    if as_sql and as_json:
-        raise UsageError("--sql and --json are two formats", hint="Choose one.")
+    if sum((as_sql, as_json, alembic is not None)) > 1:
+        raise UsageError("--sql, --json and --alembic are three formats", hint="Choose one.")
     tenancy = tenancy_of(invocation, required=False)
     url = admin_url(invocation)
     if as_sql:
         invocation.out(script(url, tenancy, contract=contract))
+        return
+    if alembic is not None:
+        invocation.out(str(alembic_revision(url, tenancy, alembic, contract=contract)))
+        invocation.say("Next: read it, then alembic upgrade head")
         return
     found = make(url, tenancy, contract=contract)
     if as_json:
@@ -129,7 +137,7 @@ def apply(
     Example: `maestro migrate apply --max-lock-wait 60`
     """
     if dry_run:
-        plan(contract=contract, as_sql=False, as_json=as_json)
+        plan(contract=contract, as_sql=False, alembic=None, as_json=as_json)
         return
     from maestro_cli.commands.migrate_view import ProgressLine
     from maestro_cli.tenants import apply as run

@@ -72,6 +72,44 @@ def script(url: str, tenancy: Tenancy, *, contract: bool = False) -> str:
         return render(*current_plan(session, tenancy, contract=contract))
 
 
+def alembic_revision(url: str, tenancy: Tenancy, directory: Path, *, contract: bool = False) -> Path:
+    """Write the plan as a revision file of a team's own Alembic chain, behind its head.
+
+    Args:
+        url: Any PostgreSQL URL.
+        tenancy: What is asked for.
+        directory: The folder of the chain's revision files.
+        contract: With the contract step.
+
+    Returns:
+        The file, which is not overwritten where it is there.
+
+    Raises:
+        UsageError: There is no such folder, or the database is SQLite.
+        Refused: The chain has several heads, nothing is left to do, or the file is there already.
+    """
+    from maestro_cli.errors import Refused, UsageError
+    from maestro_cli.tenants.revision import head_of, render_revision
+    from maestro_cli.tenants.runner import current_plan
+    from maestro_cli.tenants.session import Session
+
+    if is_sqlite(url):
+        raise UsageError("--alembic writes for PostgreSQL", hint="SQLite needs no plan: maestro migrate apply")
+    after = head_of(directory)
+    with Session(url, schema=tenancy.schema) as session:
+        found, spec = current_plan(session, tenancy, contract=contract)
+    if not found.steps:
+        raise Refused("nothing is left to do: there is no revision to write")
+    name, text = render_revision(found, None, spec, after=after)
+    path = directory / name
+    try:
+        with path.open("x", encoding="utf-8") as stream:
+            stream.write(text)
+    except FileExistsError:
+        raise Refused(f"{path} is there already", hint="It holds this very plan: alembic upgrade head") from None
+    return path
+
+
 def rollback_plan(url: str, tenancy: Tenancy) -> Plan:
     """What a rollback would do; changes nothing.
 

@@ -46,7 +46,7 @@ def _lines(plan: Plan, spec: Spec) -> Iterator[str]:
 
 def _body(step: Step, spec: Spec) -> Iterator[str]:
     if step.backfill is not None:
-        yield _loop(step.backfill, spec)
+        yield loop(step.backfill, spec)
         return
     together = step.mode in {Mode.BRIEF, Mode.ONLINE}
     if together:
@@ -73,7 +73,8 @@ def _allowed(statement: str) -> Iterator[str]:
     yield f"{statement};\n"
 
 
-def _loop(work: Backfill, spec: Spec) -> str:
+def loop(work: Backfill, spec: Spec) -> str:
+    """A backfill as one statement that commits after each batch."""
     into = " INTO maestro_last, maestro_count, maestro_changed"
     after = [f"maestro_last[{number}]::{type_}" for number, type_ in enumerate(work.key_types, 1)]
     first = batch_statement(work, spec, after=None) + into
