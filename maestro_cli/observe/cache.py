@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from maestro_cli.errors import MaestroError
 from maestro_cli.observe.errors import Unreachable
 from maestro_cli.redaction import Secret
 
@@ -54,6 +56,37 @@ class Cache:
         except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
             raise Unreachable(REDIS, f"{_reason(error)} at {self.address}") from None
 
+    def queued(self, commands: Sequence[Sequence[str]]) -> list[str | None]:
+        """Which commands this user may send: queued in a MULTI that is discarded, so that none of them is run.
+
+        Returns:
+            For each, the server's refusal (`NOPERM …`), or None where it was queued.
+
+        Raises:
+            Unreachable: When the connection breaks.
+            MaestroError: When the user may not open a transaction.
+        """
+        import redis
+
+        connection = self.client.connection_pool.get_connection()
+        refusals: list[str | None] = []
+        try:
+            for command in (("MULTI",), *commands, ("DISCARD",)):
+                connection.send_command(*command)
+                try:
+                    connection.read_response()
+                    refusals.append(None)
+                except redis.ResponseError as error:
+                    refusals.append(_whole(error))
+        except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
+            raise Unreachable(REDIS, f"{_reason(error)} at {self.address}") from None
+        finally:
+            connection.disconnect()  # whatever was queued is forgotten with it
+            self.client.connection_pool.release(connection)
+        if refusals[0] is not None:
+            raise MaestroError(f"the service's Redis user may not open a transaction ({refusals[0][:60]})")
+        return refusals[1:-1]
+
     def close(self) -> None:
         """Close every connection."""
         self.client.close()
@@ -86,6 +119,46 @@ def address(url: Secret) -> str:
     """`host:port` of a Redis URL."""
     parts = urlsplit(url.reveal())
     return f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
+
+
+def _whole(error: Exception) -> str:
+    """A refusal with its code, which redis-py turns into a class."""
+    import redis
+
+    text = str(error)
+    return f"NOPERM {text}" if isinstance(error, redis.exceptions.NoPermissionError) and "NOPERM" not in text else text
+
+
+def anonymous_answer(url: Secret, password: str | None) -> str:
+    """The first line that a Redis answers to PING without a login, or after AUTH with a password of the default user.
+
+    Raises:
+        Unreachable: When no answer comes.
+    """
+    import socket
+    import ssl
+
+    parts = urlsplit(url.reveal())
+    host, port = parts.hostname or "localhost", parts.port or 6379
+    try:
+        connection = socket.create_connection((host, port), timeout=CONNECT_S)
+        if parts.scheme == "rediss":
+            context = ssl.create_default_context()
+            # Who it is was seen when the configured user logged in; here nothing secret is sent.
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            connection = context.wrap_socket(connection, server_hostname=host)
+        with connection:
+            connection.settimeout(ANSWER_S)
+            if password is not None:
+                word = password.encode()
+                connection.sendall(b"*2\r\n$4\r\nAUTH\r\n$%d\r\n%s\r\n" % (len(word), word))
+                answer = connection.recv(512).decode("ascii", "replace")
+                if not answer.startswith("+OK"):
+                    return answer.partition("\r\n")[0][:80]
+            connection.sendall(b"PING\r\n")
+            return connection.recv(512).decode("ascii", "replace").partition("\r\n")[0][:80]
+    except OSError as error:
+        raise Unreachable(REDIS, f"{_reason(error)} at {host}:{port}") from None
 
 
 def _reason(error: BaseException) -> str:

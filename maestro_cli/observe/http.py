@@ -326,20 +326,22 @@ def _authority(url: str) -> str:
     return urlsplit(url).netloc.rpartition("@")[2]
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a name or address is this machine's own, by all that it resolves to."""
+    try:
+        addresses = {str(item[4][0]) for item in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+    except OSError:
+        return False
+    return bool(addresses) and all(address.startswith("127.") or address == "::1" for address in addresses)
+
+
 def loopback_source(url: str, nonce: str) -> str | None:
     """A 127.x.y.z address of the run's own to send from, where the API is on this machine.
 
     Rate limits count by the client's address, and Linux owns all of 127/8: so neither a run a minute ago nor a developer's
     browser has used up this run's window. None elsewhere: the window is then waited for.
     """
-    host = urlsplit(url).hostname or ""
-    if sys.platform != "linux":
-        return None
-    try:
-        addresses = {item[4][0] for item in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
-    except OSError:
-        return None
-    if not addresses or not all(str(address).startswith("127.") or address == "::1" for address in addresses):
+    if sys.platform != "linux" or not is_loopback(urlsplit(url).hostname or ""):
         return None
     number = int(nonce, 16)
     return f"127.{number % 200 + 20}.{number // 200 % 250 + 2}.{number // 50_000 % 250 + 2}"

@@ -1,0 +1,50 @@
+"""Unique constraints that tell one tenant what another has."""
+
+from __future__ import annotations
+
+from maestro_cli.api import Context, Evidence, Finding, check, failed, passed
+from maestro_cli.observe.tenancy import tenant_schema
+
+_UNIQUE = """
+SELECT t.relname, i.relname, array_agg(a.attname ORDER BY a.attnum), bool_and(a.atttypid = 'uuid'::regtype), x.indisexclusion
+FROM pg_index x
+JOIN pg_class i ON i.oid = x.indexrelid
+JOIN pg_class t ON t.oid = x.indrelid
+JOIN pg_namespace n ON n.oid = t.relnamespace
+JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = ANY (x.indkey::int2[])
+WHERE (x.indisunique OR x.indisexclusion) AND NOT x.indisprimary AND n.nspname = %s AND t.relname = ANY (%s)
+GROUP BY t.relname, i.relname, x.indisexclusion
+ORDER BY 1, 2
+"""
+
+
+@check(
+    "security.tenant-constraints",
+    component="multi_tenancy",
+    priority="medium",
+    faults=("tenant-unique-oracle", "tenant-exclusion-oracle"),
+)
+def tenant_constraints(ctx: Context) -> Finding:
+    """No unique constraint reaches across tenants.
+
+    Why: a name that is taken though one cannot see it belongs to somebody else: the constraint answers questions about
+    other tenants' rows, and lets one tenant block another's names.
+    Fails when: a unique or exclusion constraint of a table in tenancy.tables, other than its primary key, lacks the
+    tenant column. One of UUIDs alone, which nobody can guess, is left alone.
+    Fix: add the tenant column in front: `tenancy: {unique: per_tenant}` in maestro.yaml, then `maestro migrate apply`.
+    Source: PostgreSQL manual, Row Security Policies ("covert channel"); CWE-203
+    """
+    schema = tenant_schema(ctx)
+    column = schema.spec.column
+    names = [table.name for table in schema.spec.tables]
+    rows = ctx.database.query(_UNIQUE, (schema.spec.schema, names))
+    evidence, oracles = [], []
+    for table, index, columns, unguessable, _ in rows:
+        held = column in columns or unguessable
+        evidence.append(Evidence(f"{table}.{index}", f"({', '.join(columns)})", f"with {column}"))
+        if not held:
+            oracles.append(f"{table} ({', '.join(columns)})")
+    if oracles:
+        return failed(f"Unique across all tenants: {'; '.join(oracles[:5])}.", *evidence[:20])
+    evidence.append(Evidence("unique constraints looked at", f"{len(rows)} of {len(names)} tables", f"with {column}"))
+    return passed("No unique constraint reaches across tenants.", *evidence[-20:])

@@ -1,0 +1,43 @@
+"""Row-level security, tried out as the application's role."""
+
+from __future__ import annotations
+
+from maestro_cli.api import Context, Evidence, Finding, check, failed, passed
+from maestro_cli.observe.tenant_rows import prove_rows
+
+
+@check(
+    "security.tenant-rls",
+    component="multi_tenancy",
+    priority="critical",
+    faults=("rls-off", "rls-disabled", "rls-policy-too-wide", "rls-without-check", "app-role-bypasses-rls"),
+)
+def tenant_rls(ctx: Context) -> Finding:
+    """As the application's role no row of another tenant is seen or made.
+
+    Why: one forgotten WHERE in the application, or one injected statement, and only the database still holds.
+    Fails when: for a table of the tenancy, the role of database.url sees a row while no tenant is set, or another
+    tenant's row while one is, or a row of another tenant gets past the policies. All in a transaction that is rolled
+    back.
+    Fix: `maestro migrate apply --contract`; give the application a role without BYPASSRLS that owns no table.
+    Source: PostgreSQL manual, Row Security Policies; OWASP ASVS 5.0 8.4.1
+    """
+    proof = prove_rows(ctx)
+    if not proof.tables:
+        ctx.require(None, "tenancy.tables")
+    leaks = [attempt for attempt in proof.attempts if attempt.leaks]
+    control = Evidence("control: own rows", f"past the policies of {proof.controls} of {proof.tables} tables", "some")
+    if leaks:
+        first = leaks[0]
+        more = f" (and {len(leaks) - 1} more)" if len(leaks) > 1 else ""
+        return failed(
+            f"The application's role can {first.what} in {first.table}{more}.",
+            control,
+            *(Evidence(f"{leak.table}: {leak.what}", leak.seen, "refused") for leak in leaks[:20]),
+            command="maestro migrate verify",
+        )
+    return passed(
+        f"{len(proof.attempts)} attempts on {proof.tables} tables reach no row of another tenant.",
+        control,
+        *(Evidence(f"{item.table}: {item.what}", item.seen, "refused") for item in proof.attempts[:9]),
+    )

@@ -1,0 +1,133 @@
+"""Row-level security as the application's own role meets it: in a transaction that is rolled back."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from maestro_cli.observe.errors import ControlFailed
+from maestro_cli.observe.tenancy import tenant_schema
+
+if TYPE_CHECKING:
+    from maestro_cli.observe.context import Context
+
+REFUSED = "42501"
+"""insufficient_privilege: what a policy's WITH CHECK raises, and a missing privilege too."""
+MAXIMUM_TABLES = 200
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One thing that was tried, what came of it, and whether that is a leak."""
+
+    table: str
+    what: str
+    seen: str
+    leaks: bool
+
+
+@dataclass(frozen=True)
+class RowProof:
+    """Everything that was tried; `controls` is how many tables took a row of one's own past the policies."""
+
+    attempts: tuple[Attempt, ...]
+    controls: int
+    tables: int
+
+
+def prove_rows(ctx: Context) -> RowProof:
+    """For each table of the tenancy: read without a tenant, read as one, make a row of another one.
+
+    The rows are never whole: a policy is asked before NOT NULL and keys are (PostgreSQL's ExecInsert), so what gets past
+    it fails there, and nothing is written even for a moment.
+
+    Raises:
+        NotConfigured: Without database.url or tenancy.rls.
+        ControlFailed: When no table takes even a row of one's own past its policies.
+    """
+    tenancy = ctx.require(ctx.settings.tenancy, "tenancy")
+    rls = ctx.require(tenancy.rls, "tenancy.rls")
+    schema = tenant_schema(ctx)
+    own = tenancy.default_tenant.id
+    other = {"uuid": str(uuid.uuid4()), "bigint": "-4611686018427387904"}.get(tenancy.type, f"maestro-{ctx.nonce}")
+    attempts: list[Attempt] = []
+    controls = tables = 0
+    with ctx.database.transaction(read_only=False) as cursor:
+        cursor.execute("SET LOCAL lock_timeout = '1s'")
+        for table in schema.spec.tables[:MAXIMUM_TABLES]:
+            if schema.catalog.column(table.name, tenancy.column) is None:
+                continue
+            tables += 1
+            prober = _Prober(cursor, schema.spec.qualified(table.name), table.name, tenancy.column, rls.setting)
+            attempts += prober.read(own)
+            attempts.append(prober.make(own, other))
+            controls += prober.takes_own(own)
+    if tables and not controls:
+        raise ControlFailed(
+            f"as the application's role even an own row is refused: is {rls.setting} the setting that the policies read, "
+            f"and {own} a tenant?"
+        )
+    return RowProof(tuple(attempts), controls, tables)
+
+
+class _Prober:
+    """One table."""
+
+    def __init__(self, cursor: Any, name: str, short: str, column: str, setting: str) -> None:
+        self._cursor, self._name, self._short, self._setting = cursor, name, short, setting
+        self._column = '"' + column.replace('"', '""') + '"'
+
+    def read(self, own: str) -> Iterator[Attempt]:
+        """Reading without a tenant, and rows of others while acting for one's own."""
+        for what, tenant, where, parameters in (
+            ("read without a tenant", "", "", ()),
+            ("read another's rows", own, f" WHERE {self._column}::text <> %s", (own,)),
+        ):
+            with self._acting_for(tenant):
+                seen, state = self._ask(f"SELECT 1 FROM {self._name}{where} LIMIT 1", parameters)  # noqa: S608 - a quoted name
+            leaks = bool(seen)
+            yield Attempt(self._short, what, "rows" if leaks else f"refused ({state})" if state else "no row", leaks)
+
+    def make(self, own: str, other: str) -> Attempt:
+        """Making a row of another tenant while acting for one's own."""
+        state = self._insert(own, other)
+        return Attempt(
+            self._short,
+            "make another's row",
+            f"refused ({state})" if state == REFUSED else f"let through ({state})",
+            state != REFUSED,
+        )
+
+    def takes_own(self, own: str) -> bool:
+        """The control: a row of one's own gets past the policies."""
+        return self._insert(own, own) != REFUSED
+
+    def _insert(self, acting: str, tenant: str) -> str:
+        with self._acting_for(acting):
+            _, state = self._ask(f"INSERT INTO {self._name} ({self._column}) VALUES (%s) RETURNING 1", (tenant,))  # noqa: S608 - the same
+        return state or "00000"
+
+    @contextmanager
+    def _acting_for(self, tenant: str) -> Iterator[None]:
+        self._cursor.execute("SAVEPOINT maestro_probe")
+        try:
+            self._cursor.execute("SELECT set_config(%s, %s, true)", (self._setting, tenant))
+            yield
+        finally:
+            self._cursor.execute("ROLLBACK TO SAVEPOINT maestro_probe")
+            self._cursor.execute("RELEASE SAVEPOINT maestro_probe")
+
+    def _ask(self, statement: str, parameters: tuple[Any, ...]) -> tuple[list[Any], str | None]:
+        """Rows, or the SQLSTATE of the refusal."""
+        import psycopg2
+
+        try:
+            self._cursor.execute(statement, parameters)
+            return self._cursor.fetchall(), None
+        except psycopg2.Error as error:
+            if error.pgcode is None or error.pgcode.startswith(("08", "57")):
+                raise
+            return [], error.pgcode
