@@ -104,7 +104,7 @@ def _checked(check: Check, finding: Finding, ctx: Context, duration_s: float, ne
         )
     return CheckResult(
         id=check.id,
-        title=check.title,
+        title=clean(check.title),  # a declared check's title quotes its subject
         suite=check.suite,
         component=check.component,
         priority=check.priority,

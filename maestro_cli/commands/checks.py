@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -67,9 +67,9 @@ def list_checks(
             key=lambda check: check.id,
         )
         if json_:
-            invocation.out_json([_as_json(check) for check in rows])
+            invocation.out_json([_as_json(check, invocation.redact) for check in rows])
             return
-        invocation.out(table(rows, cost=cost))
+        invocation.out(invocation.redact(table(rows, cost=cost)))
         invocation.say(f"{len(rows)} checks. Read about one: maestro checks explain {rows[0].id if rows else 'ID'}")
 
 
@@ -98,10 +98,10 @@ def table(checks: Sequence[Check], *, cost: bool) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _as_json(check: Check) -> dict[str, Any]:
+def _as_json(check: Check, redact: Callable[[str], str]) -> dict[str, Any]:
     return {
         "id": check.id,
-        "title": check.title,
+        "title": redact(check.title),
         "suite": check.suite,
         "component": check.component,
         "priority": check.priority,
@@ -134,9 +134,9 @@ def explain(
     with catalogue(invocation, plugins=True) as found:
         rows = select(found, only=ids)
         if json_:
-            invocation.out_json([_as_json(check) for check in rows])
+            invocation.out_json([_as_json(check, invocation.redact) for check in rows])
             return
-        invocation.out("\n\n".join(explanation(check) for check in rows))
+        invocation.out(invocation.redact("\n\n".join(explanation(check) for check in rows)))
 
 
 def explanation(check: Check) -> str:

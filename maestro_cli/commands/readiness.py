@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from maestro_cli.commands.base import MaestroGroup, current
+from maestro_cli.commands.keeping import against_baseline, find, keep
 from maestro_cli.commands.running import Selection, emit, perform, readiness_exit_code
 from maestro_cli.commands.sinks import ReportingCommand
 from maestro_cli.errors import ExitCode
@@ -20,6 +21,12 @@ def readiness(
     ),
     no_plugins: bool = typer.Option(False, "--no-plugins", help="Run the built-in checks only."),
     max_wait: float = typer.Option(60.0, "--max-wait", help="Longest wait for a rate-limit window, in seconds.", min=0),
+    baseline: str | None = typer.Option(
+        None,
+        "--baseline",
+        metavar="FILE|last",
+        help="Fail on regressions alone: what fell short in this earlier report, or in the last stored run, may.",
+    ),
 ) -> None:
     """Score the service over six components and judge it by its environment's gate.
 
@@ -33,7 +40,13 @@ def readiness(
     selection = Selection(
         plugins=not no_plugins, read_only=read_only, probe_production=probe_production, max_wait_s=max_wait
     )
+    # Looked up before the run: a name that leads nowhere should cost nothing, and `last` is the run before this one.
+    earlier = find(invocation, baseline, like=loaded.settings) if baseline is not None else None
     outcome = perform(invocation, loaded, selection)
-    emit(invocation, outcome.report, invocation.sinks, interrupted=outcome.interrupted)
-    code = ExitCode.INTERRUPTED if outcome.interrupted else readiness_exit_code(outcome.report)
+    report = keep(invocation, outcome.report)
+    code = ExitCode.INTERRUPTED if outcome.interrupted else readiness_exit_code(report)
+    if earlier is not None and code in (ExitCode.OK, ExitCode.NOT_MET):
+        report, held = against_baseline(invocation, report, earlier)
+        code = ExitCode.OK if held else ExitCode.NOT_MET
+    emit(invocation, report, invocation.sinks, interrupted=outcome.interrupted)
     raise typer.Exit(code)

@@ -386,4 +386,8 @@ class Settings:
     plugins: tuple[str, ...] = key("Folders of check modules.", default=())
     checks: tuple[DeclaredCheck, ...] = key("Checks declared in place, without Python.", default=())
     run: Run = key("How checks are run.", factory=Run)
-    history: Secret | None = key("SQLAlchemy URL of the store of runs.", default=None)
+    history: Secret | None = key(
+        "Where runs are kept: a SQLAlchemy URL, or the path of a SQLite file.",
+        default=None,
+        example="sqlite:///.maestro/history.db",
+    )
