@@ -64,7 +64,7 @@ def serving(answering: Answering, *, tls: tuple[Path, Path] | None = None) -> It
             self.end_headers()
             self.wfile.write(said.body)
 
-        do_GET = do_POST = do_OPTIONS = do_DELETE = do_PATCH = do_HEAD = _answer  # noqa: N815 - http.server's names
+        do_GET = do_POST = do_PUT = do_OPTIONS = do_DELETE = do_PATCH = do_HEAD = _answer  # noqa: N815 - http.server's names
 
         def log_message(self, *_: object) -> None:
             pass
