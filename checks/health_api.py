@@ -68,7 +68,7 @@ _PART = re.compile(
     "health.api",
     component="infrastructure",
     priority="critical",
-    requests=SAMPLES,
+    requests=SAMPLES + 1,
     faults=("health-500", "health-unavailable", "health-slow", "api-certificate-untrusted"),
 )
 def api(ctx: Context) -> Iterator[Finding]:
@@ -77,19 +77,25 @@ def api(ctx: Context) -> Iterator[Finding]:
     Why: this is what a load balancer asks; what it hears decides whether users are served.
     Fails when: api.health_path is not answered 200, its JSON says that the service or something that it needs is not well,
     or the median of three answers takes longer than api.max_latency_ms. Where the certificate is not trusted (see
-    api.ca_file), nothing is observed.
+    api.ca_file), or a path that does not exist is answered the same, nothing is observed.
     Fix: look at the service's log and at what its body names.
     Source: RFC 9110 §15.3.1; draft-inadarei-api-health-check, Health Check Response Format for HTTP APIs
     """
     settings = ctx.require(ctx.settings.api, "api")
     path, budget = settings.health_path, settings.max_latency_ms
     answers = [ctx.http.get(path)]
-    answer = answers[0]
+    answer, unknown = answers[0], ctx.http.get(f"/maestro-probe-{ctx.nonce}")
     chain = "certificate verified" if urlsplit(ctx.http.base).scheme == "https" else "not encrypted"
     seen = Evidence(f"GET {path}", f"{answer.status}, {chain}", "200")
     if answer.status != 200:
         said = ", ".join(f"{name} {word}" for name, word, _ in _words(answer.json()))
         yield failed(f"GET {path} is answered {answer.status}{': ' + said if said else ''}.", seen)
+        return
+    if (unknown.status, unknown.body) == (answer.status, answer.body):
+        control = Evidence("control: a path that does not exist", str(unknown.status), "404")
+        yield errored(
+            f"GET {path} is answered as a path that does not exist is, which says nothing of health.", control
+        )
         return
     yield _body(path, answer, seen)
     answers += [ctx.http.get(path) for _ in range(SAMPLES - 1)]

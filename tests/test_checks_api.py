@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from check_support import context, expect, free_port, run_check
+from check_support import context, expect, free_port, listening, run_check, saying
 from small_api import Answering, Asked, Said, make_pair, serving
 
 from maestro_cli.model import CheckResult
@@ -25,8 +25,9 @@ def look(check_id: str, folder: Path, answering: Answering, keys: str = "", *, m
 
 
 def says(status: int = 200, body: object = None, **more: object) -> Answering:
+    """Say this to everything but a path that does not exist."""
     said = Said(status, json.dumps(body).encode() if body is not None else b"", **more)  # type: ignore[arg-type] # a test's own
-    return lambda _: said
+    return lambda asked: Said(404) if "maestro-probe" in asked.path else said
 
 
 @pytest.mark.parametrize(
@@ -198,3 +199,44 @@ def test_a_limit_that_answers_503_is_no_429(project: Path) -> None:
         return Said(503) if said.status == 429 else said
 
     expect(look("security.rate-limit", project, answering, limit(20)), "fail", "the last is answered 503")
+
+
+AUTH = """,
+  auth: {login: {path: /login}, protected: /things, accounts: [{username: a, password: a-password}]},
+  cors: {origins: ["https://app.example.test"]}, rate_limit: {requests: 5, window_seconds: 60}"""
+SHAPES: dict[str, Said] = {
+    "200": Said(200, b"{}"),
+    "200-html": Said(200, b"<html><body>Welcome</body></html>", {"Content-Type": "text/html"}),
+    "500": Said(500),
+    "redirect": Said(302, headers={"Location": "/again"}),
+    "huge": Said(200, b"x" * 3_000_000),
+}
+PROBES = (
+    "health.api",
+    "security.cors",
+    "security.rate-limit",
+    "readiness.authentication",
+    "readiness.token-settings",
+    "readiness.https",
+    "readiness.environment",
+)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("check_id", PROBES)
+def test_an_api_that_says_the_same_to_everything_passes_nothing(project: Path, check_id: str, shape: str) -> None:
+    pair = make_pair(project / "certs")
+    with serving(lambda _: SHAPES[shape], tls=pair) as port:
+        api = f"api: {{url: 'https://localhost:{port}', ca_file: certs/cert.pem{AUTH}}}\n"
+        result = run_check(check_id, context(project, "service: {environment: production}\n" + api))
+    assert result.status in {"fail", "error"}, result.message
+
+
+@pytest.mark.parametrize("check_id", ["health.api", "readiness.https", "readiness.authentication"])
+def test_a_server_that_breaks_the_handshake_or_hangs_is_an_error(project: Path, check_id: str) -> None:
+    with saying(b"\x15\x03\x03\x00\x02\x02\x28") as port:
+        ctx = context(project, f"api: {{url: 'https://localhost:{port}'{AUTH}}}\n")
+        assert expect(run_check(check_id, ctx), "error").needs == "the API"
+    with listening(lambda _: time.sleep(5)) as port:
+        ctx = context(project, f"api: {{url: 'https://localhost:{port}'{AUTH}}}\n")
+        assert expect(run_check(check_id, ctx), "error").needs == "the API"
