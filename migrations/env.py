@@ -7,7 +7,6 @@ that was added to maestro.yaml after the revision was recorded is migrated by th
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,13 @@ from maestro_cli.tenants import apply, rollback, version
 from maestro_cli.tenants.urls import is_sqlite, libpq_url, sqlite_path
 
 
-@dataclass(frozen=True)
 class Drive:
     """What the revision calls."""
 
-    url: str
-    tenancy: Tenancy
-    contract: bool
+    def __init__(self, url: str, tenancy: Tenancy, *, contract: bool) -> None:
+        self.url = url
+        self.tenancy = tenancy
+        self.contract = contract
 
     def up(self) -> None:
         """What `maestro migrate apply` does."""
@@ -51,7 +50,7 @@ def drive() -> Drive:
     if url is None or settings.tenancy is None:
         raise ConfigurationError(f"{path} needs database: and tenancy:", hint="See: maestro init")
     contract = str(given.get("contract", "no")).lower() in {"yes", "true", "1"}
-    return Drive(url.reveal(), settings.tenancy, contract)
+    return Drive(url.reveal(), settings.tenancy, contract=contract)
 
 
 def connect(url: str) -> Any:

@@ -70,7 +70,7 @@ def check_slug(slug: str) -> str:
     Raises:
         UsageError: It does not.
     """
-    if not SLUG.match(slug):
+    if not SLUG.fullmatch(slug):
         raise UsageError(
             f"{slug!r} is not a slug",
             hint="1 to 63 of a-z, 0-9 and -, beginning and ending with a letter or digit: it may become a host name.",

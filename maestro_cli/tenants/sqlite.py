@@ -359,14 +359,15 @@ def _down(connection: sqlite3.Connection, tenancy: Tenancy) -> Plan:
                 f"a tenant besides the default one has rows in {table.name}: without the column nobody could tell whose",
                 hint="Move or delete its rows first; SQLite has no --force.",
             )
-    steps = []
+    # Triggers first: one that reads a parent's column would be in the way of dropping it.
+    steps = [
+        replace(_step("trigger", on, f"drop {trigger}", f"DROP TRIGGER {sql.identifier(trigger)}"), phase=Phase.DOWN)
+        for trigger, on in schema.triggers.items()
+        if trigger.startswith("maestro_assign")
+    ]
     for table in tables:
         ours = sql.identifier(table.name)
-        statements = [
-            f"DROP TRIGGER {sql.identifier(t)}"
-            for t, on in schema.triggers.items()
-            if on == table.name and t.startswith("maestro_assign")
-        ]
+        statements = []
         for index, on in schema.indexes.items():
             if on == table.name and spec.column in schema.index_columns(index):
                 statements.append(f"DROP INDEX {sql.identifier(index)}")
