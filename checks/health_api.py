@@ -2,66 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from maestro_cli.api import Context, Evidence, Finding, check, errored, failed, passed, warned
+from maestro_cli.observe.health_report import words
 from maestro_cli.observe.http import Answer
 
 SAMPLES = 3
-_MEANINGS = {
-    "well": frozenset(
-        [
-            "ok",
-            "okay",
-            "healthy",
-            "up",
-            "pass",
-            "passed",
-            "passing",
-            "alive",
-            "live",
-            "ready",
-            "running",
-            "serving",
-            "green",
-            "success",
-            "available",
-        ]
-    ),
-    "half": frozenset(["warn", "warning", "degraded", "partial", "yellow"]),
-    "ill": frozenset(
-        [
-            "unhealthy",
-            "down",
-            "fail",
-            "failed",
-            "failing",
-            "failure",
-            "error",
-            "critical",
-            "red",
-            "dead",
-            "unavailable",
-            "unreachable",
-            "not_ready",
-            "not_ok",
-            "out_of_service",
-            "offline",
-            "false",
-            "no_answer",
-            "timeout",
-            "disconnected",
-        ]
-    ),
-}
-_SAYS = ("status", "state", "health", "healthy", "ok", "result")
-_LISTS = frozenset(["checks", "check", "dependencies", "components", "services", "details", "entries", "info"])
-_PART = re.compile(
-    r"^(database|db|postgres\w*|redis|valkey|cache|queue|broker|storage|mysql|mongo\w*|kafka|rabbitmq)$", re.IGNORECASE
-)
 
 
 @check(
@@ -88,7 +36,7 @@ def api(ctx: Context) -> Iterator[Finding]:
     chain = "certificate verified" if urlsplit(ctx.http.base).scheme == "https" else "not encrypted"
     seen = Evidence(f"GET {path}", f"{answer.status}, {chain}", "200")
     if answer.status != 200:
-        said = ", ".join(f"{name} {word}" for name, word, _ in _words(answer.json()))
+        said = ", ".join(f"{name} {word}" for name, word, _ in words(answer.json()))
         yield failed(f"GET {path} is answered {answer.status}{': ' + said if said else ''}.", seen)
         return
     if (unknown.status, unknown.body) == (answer.status, answer.body):
@@ -111,49 +59,16 @@ def api(ctx: Context) -> Iterator[Finding]:
 
 
 def _body(path: str, answer: Answer, seen: Evidence) -> Finding:
-    words = list(_words(answer.json()))
+    told = list(words(answer.json()))
     if answer.truncated:
         return errored(f"GET {path} is answered with more than a megabyte, which is no health report.", seen)
-    ill = [f"{name} {word}" for name, word, kind in words if kind == "ill"]
-    half = [f"{name} {word}" for name, word, kind in words if kind == "half"]
+    ill = [f"{name} {word}" for name, word, kind in told if kind == "ill"]
+    half = [f"{name} {word}" for name, word, kind in told if kind == "half"]
     if ill:
         return failed(
             f"GET {path} is answered 200, but says {', '.join(ill[:5])}.", seen, Evidence("body", ", ".join(ill[:5]))
         )
     if half:
         return warned(f"GET {path} says {', '.join(half[:5])}.", seen, Evidence("body", ", ".join(half[:5])))
-    told = ", ".join(f"{name} {word}" for name, word, _ in words[:8])
-    return passed(f"GET {path} says that all is well.", seen, *([Evidence("body", told)] if told else []))
-
-
-def _words(value: Any) -> Iterator[tuple[str, str, str]]:
-    """What a health report says: of what, the word, and whether that means well, half or ill.
-
-    The service itself, the parts that it lists under a key such as `checks`, and parts that it names beside its own
-    state. Other members (features, numbers, versions) say nothing of health.
-    """
-    if not isinstance(value, Mapping):
-        return
-    for key, item in list(value.items())[:50]:
-        name = str(key)
-        if name.lower() in _SAYS or _PART.search(name):
-            yield from _part("body" if name.lower() in _SAYS else name, item)
-        elif name.lower() in _LISTS and isinstance(item, Mapping):
-            for part, said in list(item.items())[:50]:
-                yield from _part(str(part), said)
-
-
-def _part(name: str, said: Any) -> Iterator[tuple[str, str, str]]:
-    for one in said[:20] if isinstance(said, list) else [said]:
-        if isinstance(one, Mapping):
-            for key in one.keys() & set(_SAYS):
-                yield from _part(name, one[key] if not isinstance(one[key], Mapping | list) else None)
-        elif (kind := _kind(one)) is not None:
-            yield name[:40], str(one)[:40].lower(), kind
-
-
-def _kind(item: Any) -> str | None:
-    if isinstance(item, bool):
-        return "well" if item else "ill"
-    word = item.strip().lower().replace(" ", "_").replace("-", "_") if isinstance(item, str) else ""
-    return next((kind for kind, words in _MEANINGS.items() if word in words), None)
+    said = ", ".join(f"{name} {word}" for name, word, _ in told[:8])
+    return passed(f"GET {path} says that all is well.", seen, *([Evidence("body", said)] if said else []))

@@ -1,7 +1,5 @@
 """health: PostgreSQL and Redis, well and not so well."""
 
-# ruff: noqa: S608 - the names in these statements are the tests' own
-
 from __future__ import annotations
 
 import struct
@@ -24,6 +22,7 @@ from check_support import (
     saying,
     valkey_admin,
 )
+from small_api import Asked, Said, serving
 
 from maestro_cli.api import Context
 from maestro_cli.demo.servers import EmbeddedPostgres, EmbeddedValkey
@@ -196,3 +195,49 @@ def test_redis_user_who_may_not_ping(project: Path, valkey_server: EmbeddedValke
             expect(run_check("health.redis-answers", with_redis(project, url)), "fail", "no permissions")
         finally:
             admin("ACL", "DELUSER", "mute")
+
+
+AUTH = "auth: {login: {path: /login}, protected: /things, accounts: [{username: a, password: a-password}]}"
+
+
+class Reporting:
+    """A service with one database connection; its health report asks, lies, or says nothing of it."""
+
+    def __init__(self, url: str, health: str, *, works: bool = True) -> None:
+        self.connection = psycopg2.connect(url)
+        self.health, self.works = health, works
+
+    def ask(self) -> None:
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        self.connection.commit()
+
+    def __call__(self, asked: Asked) -> Said:
+        if asked.path == "/health":
+            if self.health == "asks":
+                self.ask()
+            return Said(200, b'{"status": "ok"}' if self.health == "silent" else b'{"checks": {"postgresql": "ok"}}')
+        if self.works:
+            self.ask()
+        return Said(200, b'{"access_token": "a-token-of-some-length"}')
+
+
+@pytest.mark.parametrize(
+    ("health", "works", "status", "word"),
+    [
+        ("asks", True, "pass", "asks the database"),
+        ("lies", True, "fail", "postgresql is well without asking"),
+        ("lies", False, "error", "cannot be seen at work"),
+        ("silent", True, "skip", "says nothing of a database"),
+    ],
+)
+def test_a_health_report_and_what_it_rests_on(
+    project: Path, role_url: str, health: str, works: bool, status: str, word: str
+) -> None:
+    service = Reporting(role_url, health, works=works)
+    try:
+        with serving(service) as port:
+            api = f"api: {{url: 'http://127.0.0.1:{port}', {AUTH}}}\n"
+            expect(run_check("health.dependencies", with_database(project, role_url, more=api)), status, word)
+    finally:
+        service.connection.close()
