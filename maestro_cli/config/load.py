@@ -57,6 +57,7 @@ def load(
     environment: str | None = None,
     on_secrets: Callable[[Iterable[str]], None] | None = None,
     require_variables: bool = True,
+    text: str | None = None,
 ) -> Loaded:
     """Read a configuration file.
 
@@ -66,13 +67,14 @@ def load(
         environment: Overrides service.environment.
         on_secrets: Told every secret value as soon as it is known, before any problem is reported.
         require_variables: False reads unset `${NAME}` and a missing env_file as empty, for commands that make them.
+        text: What the file holds or is to hold, where it is not read: for commands that write one.
 
     Raises:
         ConfigurationError: With every problem, each as `file:line: key: what is wrong`.
     """
     problems: list[Problem] = []
     try:
-        root_node, found = parse(read_text(path))
+        root_node, found = parse(read_text(path) if text is None else text)
     except UnreadableError as error:
         raise _configuration_error(path, list(error.problems)) from None
     problems.extend(found)
