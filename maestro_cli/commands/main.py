@@ -84,6 +84,8 @@ def run(argv: Sequence[str]) -> int:
     """Run one command line and return the exit code; every error becomes words on stderr."""
     invocation = begin()
     signal.signal(signal.SIGTERM, _terminated)
+    # A shell starts background jobs of a script with SIGINT ignored; whoever sends it to us still means it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         code = typer.main.get_command(app).main(args=list(argv), prog_name="maestro", standalone_mode=False)
     except MaestroError as error:
