@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from maestro_cli.api import Context, Evidence, Finding, check, failed, passed
+from maestro_cli.fixes.tenancy import INVALID_INDEXES
 from maestro_cli.observe.tenancy import TenantSchema, tenant_schema
 
 
@@ -13,6 +14,7 @@ from maestro_cli.observe.tenancy import TenantSchema, tenant_schema
     component="multi_tenancy",
     priority="high",
     faults=("tenant-index-missing", "tenant-index-invalid", "foreign-key-unvalidated"),
+    fix=INVALID_INDEXES,
 )
 def tenant_indexes(ctx: Context) -> Finding:
     """The tenants' indexes are there and valid.

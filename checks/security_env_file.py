@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from maestro_cli.api import Context, Evidence, Finding, Fix, FixContext, check, combine, errored, failed, passed, warned
+from maestro_cli.api import Context, Evidence, Finding, check, combine, errored, failed, passed, warned
+from maestro_cli.fixes.env_file import ENV_FILE
 
 _EXPECTED = {
     "mode": "0600",
@@ -18,33 +18,12 @@ _EXPECTED = {
 }
 
 
-def _plan(ctx: FixContext) -> Sequence[str]:
-    name = ctx.loaded.settings.env_file
-    path = ctx.path(name) if name else None
-    if path is None or not path.is_file() or path.is_symlink():
-        return ()
-    mode = stat.S_IMODE(path.stat().st_mode)
-    return (f"chmod 600 {name} (it is {mode:04o})",) if mode & 0o077 else ()
-
-
-def _apply(ctx: FixContext) -> str:
-    path = ctx.path(ctx.loaded.settings.env_file or "")
-    # By descriptor: the path may be another file a moment later.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
-        os.fchmod(descriptor, 0o600)
-    finally:
-        os.close(descriptor)
-    return f"chmod {mode:o} {path}"
-
-
 @check(
     "security.env-file",
     component="security",
     priority="critical",
     faults=("env-file-readable", "env-file-symlink", "env-file-tracked", "env-file-not-ignored", "env-file-in-history"),
-    fix=Fix("Set env_file to mode 0600", _plan, _apply),
+    fix=ENV_FILE,
 )
 def env_file(ctx: Context) -> Finding:
     """Only its owner can read the file of secrets.

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from maestro_cli.api import Context, Evidence, Finding, check, failed, passed
+from maestro_cli.fixes.tenancy import DEFAULT_TENANT
 from maestro_cli.observe.tenancy import TenantSchema, tenant_schema
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         "rls-not-forced",
         "rls-without-policy",
     ),
+    fix=DEFAULT_TENANT,
 )
 def multi_tenancy(ctx: Context) -> Finding:
     """Every table of a tenant is bound to its tenant.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from maestro_cli.api import Context, Evidence, Finding, MaestroError, check, combine, errored, failed, passed, warned
+from maestro_cli.fixes.secrets import MISSING_SECRETS
 
 _ABOUT_THE_FILE = frozenset({"mode", "owner", "symlink", "tracked", "not-ignored", "in-history", "history-unknown"})
 """Rules of security.env-file."""
@@ -24,6 +25,7 @@ _CERTAIN = frozenset({"placeholder", "published", "same-as-name", "guessable", "
         "secret-reused",
         "secret-too-old",
     ),
+    fix=MISSING_SECRETS,
 )
 def secrets(ctx: Context) -> Finding:
     """The secrets are there, strong and no defaults.

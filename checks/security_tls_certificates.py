@@ -21,6 +21,7 @@ from maestro_cli.api import (
     passed,
     warned,
 )
+from maestro_cli.fixes.certificates import CERTIFICATES
 from maestro_cli.observe.http import API
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ HANDSHAKE_S = 4.0
         "key-too-short",
         "certificate-missing",
     ),
+    fix=CERTIFICATES,
 )
 def tls_certificates(ctx: Context) -> Finding:
     """The certificates are sound and in date.
