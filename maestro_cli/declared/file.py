@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 from maestro_cli.api import Context, Finding, MaestroError
 from maestro_cli.config.declared import FileSubject
@@ -77,10 +78,18 @@ def _contents(subject: FileSubject, path: Path, judgement: Judgement) -> None:
         return
     if subject.contents is not None:
         with path.open("rb") as file:
-            judgement.expect("contents", file.read(MAXIMUM_BYTES).decode("utf-8", "replace"), subject.contents)
+            judgement.expect("contents", _read(file).decode("utf-8", "replace"), subject.contents)
     if subject.sha256 is not None:
         import hashlib
 
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         judgement.holds("sha256", digest, expected=subject.sha256.lower())
+
+
+def _read(file: BinaryIO) -> bytes:
+    """At most MAXIMUM_BYTES, in small pieces: files of /proc/sys refuse to be asked for more than they could hold."""
+    data = bytearray()
+    while len(data) < MAXIMUM_BYTES and (piece := file.read(65_536)):
+        data += piece
+    return bytes(data[:MAXIMUM_BYTES])
