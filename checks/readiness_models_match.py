@@ -11,7 +11,7 @@ from maestro_cli.observe.migrations import alembic_ini
     "readiness.models-match",
     component="deployment",
     priority="medium",
-    faults=("model-without-migration", "database-changed-by-hand"),
+    faults=("model-without-migration", "database-changed-by-hand", "tenant-index-missing", "tenant-column-nullable"),
     deadline_s=12,
 )
 def models_match(ctx: Context) -> Finding:

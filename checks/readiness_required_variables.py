@@ -10,7 +10,7 @@ from maestro_cli.observe.variables import is_stand_in, variables
     "readiness.required-variables",
     component="configuration",
     priority="critical",
-    faults=("variable-missing", "variable-empty", "variable-placeholder"),
+    faults=("variable-missing", "variable-empty", "secret-placeholder"),
 )
 def required_variables(ctx: Context) -> Finding:
     """Every required variable is set.

@@ -12,7 +12,7 @@ from maestro_cli.observe.application import ApplicationError, run_application
     "readiness.settings-load",
     component="configuration",
     priority="critical",
-    faults=("setting-missing", "setting-invalid", "settings-module-broken", "settings-loader-exits"),
+    faults=("setting-missing", "setting-invalid", "secret-short", "settings-module-broken", "settings-loader-exits"),
     deadline_s=12,
 )
 def settings_load(ctx: Context) -> Finding:
@@ -48,8 +48,12 @@ def settings_load(ctx: Context) -> Finding:
 def _refused(target: str, outcome: dict[str, Any]) -> Finding:
     names = [str(name) for name in outcome.get("names", ())]
     about = f" about {', '.join(names)}" if names else ""
+    fix = None
+    if outcome["error"] == "ModuleNotFoundError":
+        fix = "Install what it imports; where the service has an environment of its own, name its Python in readiness.project.python."
     return failed(
         f"The settings do not load: {target} raises {outcome['error']}{about}.",
         Evidence(target, str(outcome["error"]), "settings"),
         *(Evidence("setting", name, "set and valid") for name in names),
+        fix=fix,
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from maestro_cli.api import Context, Evidence, Finding, Secret, Unreachable, check, errored, failed, passed
-from maestro_cli.observe.database import connect, libpq_arguments
+from maestro_cli.observe.database import connect, libpq_arguments, postgresql_url
 
 LEAST_BITS = 64
 """Where secrets.required names no bits for it: enough against guessing a stolen SCRAM verifier offline."""
@@ -38,8 +38,7 @@ def database_password(ctx: Context) -> Iterator[Finding]:
     Fix: `maestro secrets rotate POSTGRES_PASSWORD` and ALTER ROLE … PASSWORD; set scram-sha-256 in pg_hba.conf.
     Source: OWASP ASVS 5.0 13.2.3; CIS PostgreSQL Benchmark 5 (authentication)
     """
-    database = ctx.require(ctx.settings.database, "database")
-    url = ctx.require(database.url, "database.url")
+    url = postgresql_url(ctx)
     ctx.database  # noqa: B018 - the control: the configured login works
     arguments = libpq_arguments(url.reveal())
     local = str(arguments.get("host", "/")).startswith("/")

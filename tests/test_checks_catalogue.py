@@ -110,3 +110,17 @@ def test_with_empty_sections_nothing_passes(project: Path, check_id: str) -> Non
     result = execute(load_check(check_id), ctx)
     ctx.close()
     assert result.status in {Status.SKIP, Status.ERROR}, f"{result.status}: {result.message}"
+
+
+POSTGRESQL = [
+    name for name in IDS if any(word in name for word in ("postgres", "health.query", "database", "migration"))
+]
+
+
+@pytest.mark.parametrize("check_id", POSTGRESQL)
+def test_sqlite_is_no_postgresql(project: Path, check_id: str) -> None:
+    hashes = "password_hashes: {table: users, column: hash}"
+    ctx = context(full(project), f"database: {{url: 'sqlite:///x.db', alembic_ini: alembic.ini, {hashes}}}\n")
+    result = execute(load_check(check_id), ctx)
+    ctx.close()
+    assert result.status is Status.SKIP, result.message

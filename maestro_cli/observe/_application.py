@@ -69,7 +69,7 @@ def load_settings(target: str) -> dict[str, Any]:
         except AttributeError:
             return {"misnamed": f"{module_name} has no {attribute}"}
     made = loader() if callable(loader) else loader
-    return {"made": type(made).__name__, "debug": bool(getattr(made, "debug", getattr(made, "DEBUG", False)))}
+    return {"made": type(made).__name__}
 
 
 def read_scripts(ini: str) -> dict[str, Any]:

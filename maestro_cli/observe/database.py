@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from maestro_cli.errors import NotConfigured
 from maestro_cli.observe.errors import Unreachable
 from maestro_cli.redaction import Secret
 
@@ -36,8 +37,7 @@ class Database:
     @classmethod
     def from_context(cls, ctx: Context) -> Database:
         """The application's database, seen to be reachable."""
-        database = ctx.require(ctx.settings.database, "database")
-        instance = cls(ctx.require(database.url, "database.url"))
+        instance = cls(postgresql_url(ctx))
         with instance.transaction():
             pass
         return instance
@@ -102,6 +102,19 @@ class Database:
             connection.close()
 
 
+def postgresql_url(ctx: Context) -> Secret:
+    """database.url, where it is PostgreSQL.
+
+    Raises:
+        NotConfigured: Where it is absent, and for SQLite: these checks look at a server.
+    """
+    database = ctx.require(ctx.settings.database, "database")
+    url = ctx.require(database.url, "database.url")
+    if url.reveal().startswith("sqlite"):
+        raise NotConfigured("database.url is SQLite, so no PostgreSQL is configured")
+    return url
+
+
 def libpq_arguments(url: str) -> dict[str, Any]:
     """A SQLAlchemy URL as libpq's keywords.
 
@@ -120,7 +133,7 @@ def libpq_arguments(url: str) -> dict[str, Any]:
         "password": unquote(parts.password) if parts.password else None,
         "dbname": unquote(parts.path[1:]) or None,
     }
-    options = {name: value for name, value in parse_qsl(parts.query) if name not in ("prepared_statement_cache_size",)}
+    options = {name: value for name, value in parse_qsl(parts.query) if name != "prepared_statement_cache_size"}
     if "ssl" in options:  # asyncpg's spelling
         options["sslmode"] = options.pop("ssl")
     return {**{name: value for name, value in found.items() if value is not None}, **options}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from maestro_cli.errors import MaestroError
 from maestro_cli.observe.application import ApplicationError, run_application
-from maestro_cli.observe.database import Database
+from maestro_cli.observe.database import Database, postgresql_url
 
 if TYPE_CHECKING:
     from maestro_cli.observe.context import Context
@@ -56,7 +56,7 @@ def alembic_ini(ctx: Context) -> str:
     """
     database = ctx.require(ctx.settings.database, "database")
     name = ctx.require(database.alembic_ini, "database.alembic_ini")
-    ctx.require(database.url, "database.url")
+    postgresql_url(ctx)
     if not ctx.path(name).is_file():
         raise FileNotFoundError(name)
     return name

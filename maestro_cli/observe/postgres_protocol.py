@@ -9,7 +9,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from maestro_cli.observe.database import POSTGRESQL, libpq_arguments
+from maestro_cli.observe.database import POSTGRESQL, libpq_arguments, postgresql_url
 from maestro_cli.observe.errors import Unreachable
 from maestro_cli.observe.wire import Target, Wire, connected
 
@@ -42,11 +42,10 @@ def postgresql_target(ctx: Context) -> Target:
     """Where database.url points to.
 
     Raises:
-        NotConfigured: Without database.url.
+        NotConfigured: Without a PostgreSQL database.url.
         Unreachable: When it is not a PostgreSQL URL.
     """
-    database = ctx.require(ctx.settings.database, "database")
-    url = ctx.require(database.url, "database.url")
+    url = postgresql_url(ctx)
     try:
         arguments = libpq_arguments(url.reveal())
         port = int(arguments.get("port") or 5432)
