@@ -104,7 +104,7 @@ def _signed_by_jku(token: str, header: dict[str, Any]) -> bool:
 
 def _signed_by_file(token: str, header: dict[str, Any]) -> bool:
     try:
-        key = (Path("keys") / str(header["kid"])).read_bytes()
+        key = (Path("service") / str(header["kid"])).read_bytes()
     except (OSError, KeyError, ValueError):
         return False
     signed, _, signature = token.rpartition(".")

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from anyio import to_thread
 from fastapi import FastAPI
 
-from service import careless, errors, faults, logging_setup, passwords, redis_store
+from service import careless, errors, faults, logging_setup, redis_store
 from service.cross_origin import CrossOrigin
 from service.database import engine
 from service.limits import RateLimit, RequestLimits
@@ -20,7 +19,6 @@ from service.settings import Settings, current
 
 @asynccontextmanager
 async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
-    await to_thread.run_sync(passwords.prepare)
     yield
     engine().dispose()
     redis_store.client().close()
