@@ -278,3 +278,30 @@ def rollback(
         invocation.say(
             f"note: {tenancy.tenants_table} stays: it holds more than the default tenant, or is not maestro's"
         )
+
+
+@app.command(cls=MaestroCommand)
+def citus(
+    as_sql: bool = typer.Option(False, "--sql", help="Write the hand-over script to stdout."),
+    as_json: bool = AS_JSON,
+) -> None:
+    """Say whether the schema can be distributed with Citus, when one machine is outgrown, and write the hand-over.
+
+    Exit code 0: nothing is in the way. 1: something is.
+
+    Example: `maestro migrate citus --sql > citus.sql`
+    """
+    from maestro_cli.commands.migrate_view import citus_table
+    from maestro_cli.tenants.citus import report
+
+    invocation = current()
+    found = report(admin_url(invocation), tenancy_of(invocation))
+    if as_sql:
+        invocation.out(found.script)
+    elif as_json:
+        invocation.out_json(found.to_json())
+    else:
+        invocation.out(citus_table(found))
+        invocation.say("Next: maestro migrate citus --sql" if found.ready else "Next: maestro migrate apply")
+    if not found.ready:
+        raise typer.Exit(ExitCode.NOT_MET)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 from maestro_cli.commands.base import Invocation
 
 if TYPE_CHECKING:
+    from maestro_cli.tenants.citus import Readiness
     from maestro_cli.tenants.findings import Verification
     from maestro_cli.tenants.progress import Progress
     from maestro_cli.tenants.state import Status
@@ -120,6 +121,21 @@ def findings_table(found: Verification) -> str:
         lines.append("The migration is whole. Isolation is not proved: tenancy.rls is not configured.")
     else:
         lines.append(f"{errors} errors. The fix of each stands below it; then run again: maestro migrate verify")
+    return "\n".join(lines)
+
+
+def citus_table(found: Readiness) -> str:
+    """The Citus report for people."""
+    lines = []
+    for finding in found.findings:
+        lines.append(f"{finding.severity}  {finding.kind}  {finding.object}: {finding.message}")
+        if finding.fix:
+            lines.append(f"       fix: {finding.fix}")
+    if lines:
+        lines.append("")
+    errors = sum(finding.severity == "error" for finding in found.findings)
+    verdict = "ready to be distributed" if found.ready else f"not ready: {errors} errors"
+    lines.append(f"{len(found.tables)} tables: {verdict}.")
     return "\n".join(lines)
 
 

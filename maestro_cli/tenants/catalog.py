@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,6 @@ class Index:
     definition: str | None
     parent: str | None
     comment: str | None
-    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,7 @@ class Catalog:
 
     def index(self, name: str) -> Index | None:
         """An index of the schema by its name."""
-        return next((i for found in self.indexes.values() for i in found if i.name == name), None)
+        return self._indexes_by_name.get(name)
 
     def uniques(self, table: str) -> Iterator[Index]:
         """The table's unique indexes, with or without a constraint, without the primary key's."""
@@ -174,7 +175,19 @@ class Catalog:
 
     def partitions(self, table: str) -> Iterator[Table]:
         """Its direct partitions."""
-        return (t for t in self.tables.values() if t.is_partition and t.parent == table)
+        return (t for t in self._heirs.get(table, ()) if t.is_partition)
+
+    @cached_property
+    def _indexes_by_name(self) -> dict[str, Index]:
+        return {index.name: index for found in self.indexes.values() for index in found}
+
+    @cached_property
+    def _heirs(self) -> dict[str, list[Table]]:
+        heirs: dict[str, list[Table]] = defaultdict(list)
+        for table in self.tables.values():
+            if table.parent is not None:
+                heirs[table.parent].append(table)
+        return heirs
 
     def tree(self, table: str) -> Iterator[Table]:
         """The table and all its partitions: who asks a partition directly is not stopped by what guards the parent."""

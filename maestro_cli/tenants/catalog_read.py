@@ -34,7 +34,7 @@ WHERE c.relnamespace = %s AND c.relkind IN ('r', 'p', 'f') AND c.relpersistence 
 ORDER BY c.relname"""
 
 _COLUMNS = """
-SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
+SELECT c.relname, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
        CASE WHEN a.atthasdef THEN pg_get_expr(d.adbin, d.adrelid) END, a.attidentity <> '', a.attgenerated <> ''
 FROM pg_class c
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -42,35 +42,33 @@ LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
 WHERE c.relnamespace = %s AND c.relkind IN ('r', 'p', 'f')
 ORDER BY c.relname, a.attnum"""
 
+# Column numbers become names here and not in the server: two sub-selects a row would be most of the time.
 _CONSTRAINTS = """
-SELECT k.conname, k.contype, c.relname,
-       ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY u(n, i)
-             JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.n ORDER BY u.i),
-       k.convalidated, rn.nspname, r.relname,
-       ARRAY(SELECT a.attname::text FROM unnest(k.confkey) WITH ORDINALITY u(n, i)
-             JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.n ORDER BY u.i),
+SELECT k.conname, k.contype, c.relname, k.conkey, k.convalidated, rn.nspname, r.relname,
+       CASE WHEN k.contype = 'f' THEN
+         ARRAY(SELECT a.attname::text FROM unnest(k.confkey) WITH ORDINALITY u(n, i)
+               JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.n ORDER BY u.i) ELSE '{}' END,
        k.confdeltype, k.confupdtype, CASE WHEN k.contype IN ('u', 'x', 'c') THEN pg_get_constraintdef(k.oid) END,
-       obj_description(k.oid, 'pg_constraint'), k.conparentid <> 0
+       e.description, k.conparentid <> 0
 FROM pg_constraint k
 JOIN pg_class c ON c.oid = k.conrelid
 LEFT JOIN pg_class r ON r.oid = k.confrelid
 LEFT JOIN pg_namespace rn ON rn.oid = r.relnamespace
+LEFT JOIN pg_description e ON e.objoid = k.oid AND e.classoid = 'pg_constraint'::regclass AND e.objsubid = 0
 WHERE c.relnamespace = %s AND k.contype IN ('p', 'u', 'f', 'c', 'x')
 ORDER BY c.relname, k.conname"""
 
 _INDEXES = """
-SELECT i.relname, c.relname,
-       ARRAY(SELECT a.attname::text FROM unnest(x.indkey) WITH ORDINALITY u(n, i)
-             LEFT JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = u.n AND u.n > 0 ORDER BY u.i),
-       x.indnkeyatts, x.indisunique, x.indisprimary, x.indisvalid, x.indisready, k.conname, x.indpred IS NOT NULL,
-       CASE WHEN x.indisunique THEN pg_get_indexdef(x.indexrelid) END, p.relname,
-       obj_description(i.oid, 'pg_class'), CASE WHEN i.relkind = 'i' THEN pg_relation_size(i.oid) ELSE 0 END
+SELECT i.relname, c.relname, x.indkey::int2[], x.indnkeyatts, x.indisunique, x.indisprimary, x.indisvalid, x.indisready,
+       k.conname, x.indpred IS NOT NULL,
+       CASE WHEN x.indisunique AND NOT x.indisprimary THEN pg_get_indexdef(x.indexrelid) END, p.relname, e.description
 FROM pg_index x
 JOIN pg_class i ON i.oid = x.indexrelid
 JOIN pg_class c ON c.oid = x.indrelid
 LEFT JOIN pg_constraint k ON k.conindid = x.indexrelid AND k.contype IN ('p', 'u', 'x') AND k.conrelid = x.indrelid
 LEFT JOIN pg_inherits h ON h.inhrelid = i.oid
 LEFT JOIN pg_class p ON p.oid = h.inhparent
+LEFT JOIN pg_description e ON e.objoid = i.oid AND e.classoid = 'pg_class'::regclass AND e.objsubid = 0
 WHERE c.relnamespace = %s AND c.relkind IN ('r', 'p')
 ORDER BY c.relname, i.relname"""
 
@@ -154,16 +152,24 @@ def read(session: Session, schema: str) -> Catalog:
         return session.execute(query, (oid,))
 
     columns: dict[str, dict[str, Column]] = defaultdict(dict)
-    for table, name, type_, *rest in rows(_COLUMNS):
+    numbers: dict[str, dict[int, str]] = defaultdict(dict)
+    for table, number, name, type_, *rest in rows(_COLUMNS):
         columns[table][name] = Column(name, type_, *rest)
+        numbers[table][number] = name
     tables = {row[1]: Table(*(*row, columns[row[1]])) for row in rows(_TABLES)}
     return Catalog(
         schema=schema,
         server_version=session.server_version,
         database=session.execute("SELECT current_database()")[0][0],
         tables=tables,
-        constraints=_by_table(Constraint(*_arrays(row)) for row in rows(_CONSTRAINTS)),
-        indexes=_by_table(Index(*_arrays(row)) for row in rows(_INDEXES)),
+        constraints=_by_table(
+            Constraint(name, kind, table, _named(key, numbers[table]), valid, schema_, other, tuple(keys), *rest)
+            for name, kind, table, key, valid, schema_, other, keys, *rest in rows(_CONSTRAINTS)
+        ),
+        indexes=_by_table(
+            Index(name, table, tuple(numbers[table].get(number) for number in key), *rest)
+            for name, table, key, *rest in rows(_INDEXES)
+        ),
         policies=_by_table(Policy(*_arrays(row)) for row in rows(_POLICIES)),
         triggers=_by_table(Trigger(*row) for row in rows(_TRIGGERS)),
         views=_grouped(rows(_VIEWS)),
@@ -175,6 +181,10 @@ def read(session: Session, schema: str) -> Catalog:
         ),
         functions=frozenset(row[0] for row in rows(_FUNCTIONS)),
     )
+
+
+def _named(key: list[int] | None, names: dict[int, str]) -> tuple[str, ...]:
+    return tuple(names[number] for number in key or () if number in names)
 
 
 def _arrays(row: Iterable[Any]) -> Iterable[Any]:
