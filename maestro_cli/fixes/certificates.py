@@ -73,9 +73,10 @@ def _apply(ctx: FixContext) -> str:
 
 
 def _make(ctx: FixContext, certs: Certs, folder: Path) -> str:
-    from maestro_cli.certs.generate import Order, generate
+    from maestro_cli.certs.generate import generate
     from maestro_cli.certs.hosts import parse_hosts
     from maestro_cli.certs.keys import key_type
+    from maestro_cli.certs.plan import Order
 
     order = Order(hosts=parse_hosts(certs.hosts), key_type=key_type(certs.key_type), days=certs.days)
     made = generate(folder, order, now=ctx.now)
@@ -85,7 +86,7 @@ def _make(ctx: FixContext, certs: Certs, folder: Path) -> str:
 def _renew(ctx: FixContext, certs: Certs, folder: Path) -> str:
     from maestro_cli.certs.renewal import PREVIOUS, Terms, renew
 
-    done = renew(folder, Terms(days_left=certs.min_days_left), now=ctx.now)
+    done = renew(folder, Terms(days_left=certs.min_days_left, days=certs.days), now=ctx.now)
     kept = [name for name in done.written if (folder / f"{name}{PREVIOUS}").exists()]
     return f"in {folder}, move back {', '.join(f'{name}{PREVIOUS}' for name in kept)}; restart the service"
 
