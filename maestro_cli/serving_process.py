@@ -60,7 +60,10 @@ def serve(plan: ServePlan, listener: socket.socket) -> bool:
     server = uvicorn.Server(config)
     # uvicorn raises the signal once more when it has drained; by then it has been obeyed.
     signal.signal(signal.SIGTERM, _obeyed)
-    server.run(sockets=[listener])
+    try:
+        server.run(sockets=[listener])
+    except SystemExit:  # uvicorn's way to say that the application did not start
+        return False
     return server.started
 
 
