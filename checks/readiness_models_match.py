@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from maestro_cli.api import Context, Evidence, Finding, check, errored, failed, passed
-from maestro_cli.observe.application import ApplicationError, run_application
-from maestro_cli.observe.migrations import alembic_ini
+from maestro_cli.observe.application import ApplicationError
+from maestro_cli.observe.migrations import compare_models
 
 
 @check(
@@ -23,12 +23,9 @@ def models_match(ctx: Context) -> Finding:
     Source: Alembic, Running Alembic Check (https://alembic.sqlalchemy.org/en/latest/autogenerate.html)
     """
     try:
-        ini = alembic_ini(ctx)
+        outcome = compare_models(ctx)
     except FileNotFoundError as error:
         return errored(f"The models could not be compared: there is no {error}.")
-    ctx.database  # noqa: B018 - a database that is down is said once, in its own words
-    try:
-        outcome = run_application(ctx, "models", ini)
     except ApplicationError as error:
         return errored(f"The models could not be compared: {error.message}.")
     if "error" in outcome:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from maestro_cli.api import Context, Evidence, Finding, check, errored, failed, passed
-from maestro_cli.observe.application import ApplicationError, run_application
+from maestro_cli.observe.application import ApplicationError, outcome_of, run_application
 
 
 @check(
@@ -27,7 +27,7 @@ def settings_load(ctx: Context) -> Finding:
     project = ctx.require(ctx.settings.readiness.project, "readiness.project")
     target = ctx.require(project.settings, "readiness.project.settings")
     try:
-        outcome = run_application(ctx, "settings", target)
+        outcome = outcome_of(run_application(ctx, "settings", target))
     except ApplicationError as error:
         if "died" in error.message:
             return failed(

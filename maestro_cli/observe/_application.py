@@ -2,7 +2,7 @@
 
     python _application.py MODE ARGUMENT DESCRIPTOR
 
-The outcome goes to the descriptor as one JSON object. Whatever the project prints goes nowhere. Standard input is a
+Each outcome goes to the descriptor as a line of JSON. Whatever the project prints goes nowhere. Standard input is a
 pipe whose other end maestro holds: when maestro is gone, however it went, this process goes too.
 
 Only the standard library, and nothing newer than Python 3.9: it is the project's interpreter, not ours.
@@ -18,6 +18,7 @@ import json  # noqa: E402
 import os  # noqa: E402
 import re  # noqa: E402
 import threading  # noqa: E402
+from collections.abc import Callable, Iterator  # noqa: E402
 from typing import Any  # noqa: E402
 
 _NAME = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*\b")
@@ -125,17 +126,32 @@ def _described(operation: Any) -> str:
     return " ".join([str(kind), ".".join(dict.fromkeys(names))])
 
 
+def alembic(ini: str) -> Iterator[dict[str, Any]]:
+    """First the scripts, then the models: importing Alembic costs more than either."""
+    yield from _outcomes(lambda: read_scripts(ini))
+    yield from _outcomes(lambda: compare_models(ini))
+
+
+def settings(target: str) -> Iterator[dict[str, Any]]:
+    """The loader's outcome."""
+    yield from _outcomes(lambda: load_settings(target))
+
+
+def _outcomes(run: Callable[[], dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    try:
+        yield run()
+    except BaseException as error:  # noqa: BLE001 - sys.exit in a settings module is an outcome too
+        yield {"error": type(error).__name__, "names": _names(error)}
+
+
 def main() -> int:
     mode, argument, descriptor = sys.argv[1], sys.argv[2], int(sys.argv[3])
     _detach()
     sys.argv = [argument]
-    modes = {"settings": load_settings, "scripts": read_scripts, "models": compare_models}
-    try:
-        outcome = modes[mode](argument)
-    except BaseException as error:  # noqa: BLE001 - sys.exit in a settings module is an outcome too
-        outcome = {"error": type(error).__name__, "names": _names(error)}
     with os.fdopen(descriptor, "w") as stream:
-        json.dump(outcome, stream)
+        for outcome in {"settings": settings, "alembic": alembic}[mode](argument):
+            stream.write(json.dumps(outcome) + "\n")
+            stream.flush()
     os._exit(0)  # threads that the project has left running must not keep this process
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 8.0
 MAXIMUM_OUTCOME = 1_000_000
-Mode = Literal["settings", "scripts", "models"]
+Mode = Literal["settings", "alembic"]
 
 
 class ApplicationError(MaestroError):
@@ -39,8 +39,10 @@ def interpreter(ctx: Context) -> str:
     return str(ctx.path(project.python)) if "/" in project.python else project.python
 
 
-def run_application(ctx: Context, mode: Mode, argument: str, *, timeout_s: float | None = None) -> dict[str, Any]:
-    """Run one piece and return its outcome; `_application.py` documents each.
+def run_application(
+    ctx: Context, mode: Mode, argument: str, *, timeout_s: float | None = None
+) -> tuple[list[dict[str, Any]], str | None]:
+    """Run one piece and return its outcomes; `_application.py` documents each.
 
     Args:
         ctx: The run.
@@ -48,8 +50,11 @@ def run_application(ctx: Context, mode: Mode, argument: str, *, timeout_s: float
         argument: What it works on.
         timeout_s: TIMEOUT_S where it is None.
 
+    Returns:
+        The outcomes in order, and why there is not another one where the process did not end by itself.
+
     Raises:
-        ApplicationError: When there is none: no such interpreter, no answer in time, the process died.
+        ApplicationError: When it cannot be started.
     """
     timeout_s = TIMEOUT_S if timeout_s is None else timeout_s
     receiving, sending = os.pipe()
@@ -77,14 +82,26 @@ def run_application(ctx: Context, mode: Mode, argument: str, *, timeout_s: float
     finally:
         os.close(receiving)
         _end(process)
+    lines = data.decode("utf-8", "replace").splitlines(keepends=True)
+    outcomes: list[dict[str, Any]] = [json.loads(line) for line in lines if line.endswith("\n")]
     if not whole:
-        raise ApplicationError(f"it did not end within {timeout_s:g} s")
-    try:
-        outcome: dict[str, Any] = json.loads(data)
-    except ValueError:
+        return outcomes, f"it did not end within {timeout_s:g} s"
+    if process.returncode:
         how = f"signal {-process.returncode}" if process.returncode < 0 else f"exit code {process.returncode}"
-        raise ApplicationError(f"its process died with {how}") from None
-    return outcome
+        return outcomes, f"its process died with {how}"
+    return outcomes, None
+
+
+def outcome_of(outcomes: tuple[list[dict[str, Any]], str | None], index: int = 0) -> dict[str, Any]:
+    """One of the outcomes.
+
+    Raises:
+        ApplicationError: When the process ended before it, with why.
+    """
+    found, lost = outcomes
+    if index >= len(found):
+        raise ApplicationError(lost or "it ended without an outcome")
+    return found[index]
 
 
 def _read(descriptor: int, timeout_s: float) -> tuple[bytes, bool]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from maestro_cli.errors import MaestroError
-from maestro_cli.observe.application import ApplicationError, run_application
+from maestro_cli.observe.application import ApplicationError, outcome_of, run_application
 from maestro_cli.observe.database import Database, postgresql_url
 
 if TYPE_CHECKING:
@@ -35,16 +35,31 @@ def read_scripts(ctx: Context) -> Scripts:
         FileNotFoundError: When there is no such file.
         ScriptsError: When Alembic cannot make sense of the scripts.
         ApplicationError: When no outcome came.
+        Unreachable: When the database is.
     """
+    outcome = outcome_of(_run(ctx), 0)
+    if "error" in outcome:
+        raise ScriptsError(f"Alembic cannot read them ({outcome['error']})")
+    return Scripts(tuple(outcome["heads"]), frozenset(outcome["revisions"]), outcome["version_table"])
+
+
+def compare_models(ctx: Context) -> dict[str, Any]:
+    """The outcome of `alembic check`: `differences`, `refused` with why, or `error` with its `names`.
+
+    Raises:
+        NotConfigured: Without database.alembic_ini.
+        FileNotFoundError: When there is no such file.
+        ApplicationError: When no outcome came.
+        Unreachable: When the database is; it is not left to the project's code to find out.
+    """
+    return outcome_of(_run(ctx), 1)
+
+
+def _run(ctx: Context) -> tuple[list[dict[str, Any]], str | None]:
+    """One process for both: it is the import of Alembic that takes the time."""
     ini = alembic_ini(ctx)
-
-    def read() -> Scripts:
-        outcome = run_application(ctx, "scripts", ini)
-        if "error" in outcome:
-            raise ScriptsError(f"Alembic cannot read them ({outcome['error']})")
-        return Scripts(tuple(outcome["heads"]), frozenset(outcome["revisions"]), outcome["version_table"])
-
-    return ctx.shared("alembic-scripts", read)
+    ctx.database  # noqa: B018 - a database that is down is said once, in its own words
+    return ctx.shared("alembic", lambda: run_application(ctx, "alembic", ini))
 
 
 def alembic_ini(ctx: Context) -> str:
@@ -102,4 +117,4 @@ def _roles(ctx: Context) -> list[Database]:
     return [ctx.database, ctx.shared("admin-database", lambda: Database(url))]
 
 
-__all__ = ["ApplicationError", "Scripts", "ScriptsError", "alembic_ini", "read_scripts", "version_rows"]
+__all__ = ["ApplicationError", "Scripts", "ScriptsError", "compare_models", "read_scripts", "version_rows"]
