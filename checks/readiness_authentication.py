@@ -14,6 +14,7 @@ MAXIMUM_ACCOUNTS = 4
     component="security",
     priority="critical",
     requests=MAXIMUM_ACCOUNTS * (sessions.LOGIN_REQUESTS + 1) + 3,
+    deadline_s=15,  # three logins, each as slow as a good password hash is meant to be
     faults=("anonymous-accepted", "garbage-token-accepted", "any-password-accepted"),
 )
 def authentication(ctx: Context) -> Finding:

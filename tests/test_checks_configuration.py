@@ -179,3 +179,11 @@ def test_with_the_api_down_a_wrong_variable_still_fails(project: Path) -> None:
     expect(run_check("readiness.environment", in_production(project, "DEBUG=1\n", url)), "fail", "DEBUG")
     result = run_check("readiness.environment", in_production(project, "ENVIRONMENT=production\n", url))
     assert expect(result, "error").needs == "the API"
+
+
+def test_a_ci_systems_own_switches_are_not_the_services(project: Path) -> None:
+    ctx = in_production(project, "ENVIRONMENT=production\n")
+    ctx.environ = {"RUNNER_DEBUG": "1", "VIRTUAL_ENV": "/x", "NODE_ENV": "development"}
+    expect(run_check("readiness.environment", ctx), "pass")
+    ctx.environ = {"DEBUG": "1"}
+    expect(run_check("readiness.environment", ctx), "fail", "DEBUG")

@@ -19,6 +19,7 @@ TRUE = frozenset({"1", "true", "yes", "on", "t", "y", "*", "enabled"})
 _ENVIRONMENT = re.compile(r"^(?:\w+_)?(?:ENV|ENVIRONMENT)$")
 _TOOLS = re.compile(r"^(?:VIRTUAL_ENV|CONDA_\w+|UV_\w+|PIP_\w+|TOX_ENV|BASH_ENV)$")
 _DEBUG = re.compile(r"^(?:\w+_)?DEBUG(?:_MODE)?$")
+_KNOWN = frozenset({"DEBUG", "APP_DEBUG", "FLASK_DEBUG", "DJANGO_DEBUG"})
 
 
 def environment_names(ctx: Context) -> dict[str, str]:
@@ -34,7 +35,10 @@ def environment_names(ctx: Context) -> dict[str, str]:
 
 
 def debug_switches(ctx: Context) -> dict[str, str]:
-    """Variables that switch debugging on (DEBUG, FLASK_DEBUG, …) → value, where that value means yes."""
+    """Variables that switch debugging on (DEBUG, FLASK_DEBUG, …) → value, where that value means yes.
+
+    Of the process environment only the best known: RUNNER_DEBUG and its like are a CI system's own.
+    """
     found = variables(ctx)
-    names = [name for name in found if _DEBUG.match(name)]
+    names = [name for name in found if name in _KNOWN or (name in ctx.loaded.env_file_values and _DEBUG.match(name))]
     return {name: found[name] for name in names if found[name].strip().lower() in TRUE}
