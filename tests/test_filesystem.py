@@ -72,7 +72,7 @@ def killed_at(number: int, action: Callable[[], None]) -> bool:
         try:
             for name in SYSTEM_CALLS:
                 setattr(os, name, counting(getattr(os, name)))
-            folder_exchange.exchange = counting(folder_exchange.exchange)
+            vars(folder_exchange)["exchange"] = counting(folder_exchange.exchange)
             action()
         except BaseException:  # noqa: BLE001 - the parent reads the exit code
             os._exit(1)
