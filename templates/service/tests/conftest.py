@@ -66,11 +66,14 @@ class Api:
         data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         return self.runner.run(self._call(method, path, sent, data))
 
-    def logged_in(self, email: str, variable: str) -> Api:
+    def log_in(self, email: str, variable: str) -> Answer:
         values = {**settings.read_env_file(Path(".env")), **os.environ}
         answer = self("POST", "/auth/login", {"email": email, "password": values[variable]})
         assert answer.status == 200, answer.text
-        return Api(self.runner, answer.json["access_token"])
+        return answer
+
+    def logged_in(self, email: str, variable: str) -> Api:
+        return Api(self.runner, self.log_in(email, variable).json["access_token"])
 
     async def _call(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
         from service.main import app
