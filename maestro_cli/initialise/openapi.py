@@ -1,0 +1,310 @@
+"""An OpenAPI document → how to log in, what needs a token, and how one object of a tenant is made and read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from maestro_cli.errors import MaestroError, UsageError
+from maestro_cli.initialise.findings import ApiShape
+from maestro_cli.initialise.python_sources import HEALTH
+from maestro_cli.initialise.schemas import Schemas, sample
+
+FILES = ("openapi.json", "openapi.yaml", "openapi.yml", "docs/openapi.json", "docs/openapi.yaml", "api/openapi.json",
+         "api/openapi.yaml", "swagger.json", "swagger.yaml", "docs/swagger.json")  # fmt: skip
+MAXIMUM_BYTES = 20_000_000
+METHODS = ("get", "post", "put", "patch", "delete")
+LOGIN = {
+    "login",
+    "signin",
+    "sign-in",
+    "sign_in",
+    "token",
+    "authenticate",
+    "session",
+    "sessions",
+    "access-token",
+    "log-in",
+}
+REFRESH = {"refresh", "refresh-token", "refresh_token", "renew", "token-refresh"}
+LOGOUT = {"logout", "signout", "sign-out", "sign_out", "revoke", "log-out"}
+USERNAMES = ("email", "username", "user", "login", "user_name", "userName", "identifier")
+ACCESS = ("access_token", "accessToken", "token", "jwt", "access", "id_token", "key")
+REFRESH_TOKEN = ("refresh_token", "refreshToken", "refresh")
+NOT_TENANTS = {"user", "users", "auth", "tenant", "tenants", "organization", "organizations", "account", "accounts",
+               "admin", "session", "sessions", "token", "tokens", "invitation", "invitations", "password", "role",
+               "roles", "register", "signup", "login", "webhook", "webhooks", "payment", "payments", "email", "emails"}  # fmt: skip
+"""Words of paths whose objects belong to nobody in particular, or are dangerous to make for a probe."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method of one path."""
+
+    path: str
+    method: str
+    body: Mapping[str, Any]
+    secured: bool
+
+    @property
+    def words(self) -> list[str]:
+        """The steps of the path."""
+        return [step for step in self.path.lower().split("/") if step]
+
+    @property
+    def last(self) -> str:
+        """The last step of the path."""
+        return self.words[-1] if self.words else ""
+
+
+def find_document(root: Path) -> Path | None:
+    """The project's OpenAPI document, where it keeps one."""
+    return next((root / name for name in FILES if (root / name).is_file()), None)
+
+
+def read_document(text: str, where: str) -> ApiShape:
+    """What a document proposes.
+
+    Args:
+        text: JSON or YAML, OpenAPI 3 or Swagger 2.
+        where: Its name.
+
+    Raises:
+        MaestroError: When it is no OpenAPI document.
+    """
+    document = _parsed(text)
+    if not isinstance(document, dict) or not isinstance(document.get("paths"), dict):
+        raise MaestroError(
+            f"{where} is no OpenAPI document: it has no `paths`",
+            hint="Name the document, usually openapi.json: maestro init --openapi FILE",
+        )
+    schemas = Schemas(document)
+    operations = list(_operations(document, _prefix(document)))
+    login = _login(operations, schemas, document)
+    isolation = _isolation(operations, schemas)
+    notes = []
+    if not login:
+        notes.append(f"{where}: no login was recognised")
+    if not isolation:
+        notes.append(f"{where}: no object was recognised that a tenant can make and read")
+    return ApiShape(
+        where=where,
+        url=_url(document),
+        health_path=_health(operations),
+        login=login,
+        refresh=_refresh(operations, schemas) if login and "refresh_token" in login else None,
+        logout=next(
+            ({"path": row.path, **({} if row.method == "post" else {"method": row.method.upper()})}
+             for row in operations if row.method in ("post", "delete") and row.last in LOGOUT and "{" not in row.path),
+            None,
+        ),
+        protected=_protected(operations, isolation),
+        isolation=isolation,
+        notes=tuple(notes),
+    )  # fmt: skip
+
+
+def fetch(url: str, *, ca_file: Path | None) -> str:
+    """Read a document from a service on this machine.
+
+    Args:
+        url: Its address, on the loopback interface.
+        ca_file: The CA of a service with a certificate of its own.
+
+    Raises:
+        UsageError: For an address that is not this machine's.
+        MaestroError: When it cannot be read.
+    """
+    import ssl
+
+    from urllib3 import PoolManager, Timeout
+    from urllib3.exceptions import HTTPError
+
+    host = urlsplit(url).hostname or ""
+    if host not in ("localhost", "::1") and not re.fullmatch(r"127(\.\d{1,3}){3}", host):
+        raise UsageError(
+            f"--openapi {url}: only a service on this machine is asked",
+            hint="Save the document first: curl -o openapi.json URL && maestro init --openapi openapi.json",
+        )
+    options: dict[str, Any] = {}
+    if url.startswith("https://") and ca_file is not None:
+        try:
+            options["ssl_context"] = ssl.create_default_context(cafile=str(ca_file))
+        except (OSError, ssl.SSLError):
+            raise MaestroError(f"{ca_file} holds no certificate that can be read") from None
+    try:
+        with PoolManager(**options) as pool:
+            answer = pool.request("GET", url, timeout=Timeout(total=10), retries=False, redirect=False)
+    except HTTPError as error:
+        from maestro_cli.observe.http import explain
+
+        raise MaestroError(f"{url} cannot be read: {explain(error)}", hint="Is the service running there?") from None
+    if answer.status != 200 or len(answer.data) > MAXIMUM_BYTES:
+        said = f"answers {answer.status}" if answer.status != 200 else "is larger than 20 MB"
+        raise MaestroError(f"{url} {said}", hint="Frameworks often show it in development only.")
+    return answer.data.decode("utf-8", "replace")
+
+
+def _parsed(text: str) -> Any:
+    import json
+
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        pass
+    import yaml
+
+    try:
+        # JSON-like YAML of any size, without aliases that expand: they are what bombs are made of.
+        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
+            return None
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, ValueError):
+        return None
+
+
+def _prefix(document: Mapping[str, Any]) -> str:
+    """What every path stands behind: Swagger's basePath, or the path of the first server."""
+    base = document.get("basePath")
+    servers = document.get("servers")
+    if isinstance(servers, list) and servers and isinstance(servers[0], dict):
+        base = urlsplit(str(servers[0].get("url", ""))).path
+    return base.rstrip("/") if isinstance(base, str) and base.startswith("/") and "{" not in base else ""
+
+
+def _url(document: Mapping[str, Any]) -> str | None:
+    servers = document.get("servers")
+    for row in servers if isinstance(servers, list) else []:
+        parts = urlsplit(str(row.get("url", "")) if isinstance(row, dict) else "")
+        if parts.scheme in ("http", "https") and parts.hostname in ("localhost", "127.0.0.1", "::1"):
+            return f"{parts.scheme}://{parts.netloc}"
+    return None
+
+
+def _operations(document: Mapping[str, Any], prefix: str) -> Iterator[Operation]:
+    everywhere = bool(document.get("security"))
+    for path, item in document["paths"].items():
+        for method in METHODS:
+            body = item.get(method) if isinstance(item, dict) else None
+            if isinstance(body, dict):
+                security = body.get("security")
+                secured = everywhere if security is None else bool(security) and {} not in security
+                yield Operation(prefix + str(path), method, body, secured)
+
+
+def _health(operations: list[Operation]) -> str | None:
+    paths = {row.path.rstrip("/"): row.path for row in operations if row.method == "get" and "{" not in row.path}
+    known = [path for name in HEALTH for path in paths if path.endswith(name)]
+    return paths[known[0]] if known else None
+
+
+def _login(operations: list[Operation], schemas: Schemas, document: Mapping[str, Any]) -> dict[str, Any] | None:
+    named = _token_urls(document)
+    rows = [row for row in operations if row.method == "post" and "{" not in row.path and not row.secured]
+    for row in sorted(rows, key=lambda row: (row.path.rsplit("/", 1)[-1] not in named, len(row.path))):
+        encoding, schema = schemas.request(row.body)
+        properties = schemas.properties(schema)
+        user = next((name for name in USERNAMES if name in properties), None)
+        if user is None or "password" not in properties:
+            continue
+        if row.last not in LOGIN and not any(row.path.endswith(url) for url in named):
+            continue
+        body = {user: "{username}", "password": "{password}"}
+        if encoding == "form" and "grant_type" in properties:
+            body = {"grant_type": "password", **body}
+        found: dict[str, Any] = {"path": row.path, "body": body}
+        if encoding == "form":
+            found["encoding"] = "form"
+        answer = schemas.response(row.body)
+        found["token"] = schemas.find(answer, ACCESS) or "access_token"
+        refresh = schemas.find(answer, REFRESH_TOKEN)
+        return {**found, "refresh_token": refresh} if refresh else found
+    return None
+
+
+def _token_urls(document: Mapping[str, Any]) -> set[str]:
+    components = document.get("components")
+    schemes = components.get("securitySchemes") if isinstance(components, dict) else None
+    found = set()
+    for scheme in schemes.values() if isinstance(schemes, dict) else ():
+        flows = scheme.get("flows") if isinstance(scheme, dict) else None
+        password = flows.get("password") if isinstance(flows, dict) else None
+        if isinstance(password, dict) and password.get("tokenUrl"):
+            found.add(urlsplit(str(password["tokenUrl"])).path.rsplit("/", 1)[-1])
+    return found
+
+
+def _refresh(operations: list[Operation], schemas: Schemas) -> dict[str, Any] | None:
+    for row in operations:
+        if row.method == "post" and "{" not in row.path and (row.last in REFRESH or "refresh" in row.words):
+            encoding, schema = schemas.request(row.body)
+            name = next((name for name in REFRESH_TOKEN if name in schemas.properties(schema)), None)
+            if name is not None:
+                found: dict[str, Any] = {"path": row.path, "body": {name: "{refresh_token}"}}
+                return {**found, "encoding": "form"} if encoding == "form" else found
+    return None
+
+
+def _protected(operations: list[Operation], isolation: Mapping[str, Any] | None) -> str | None:
+    if isolation is not None and "list" in isolation:
+        return str(isolation["list"])
+    rows = [row for row in operations if row.method == "get" and row.secured and "{" not in row.path]
+    rows.sort(key=lambda row: (row.last not in ("me", "profile", "current"), len(row.path)))
+    return rows[0].path if rows else None
+
+
+def _isolation(operations: list[Operation], schemas: Schemas) -> dict[str, Any] | None:
+    by_path: dict[str, dict[str, Operation]] = {}
+    for row in operations:
+        by_path.setdefault(row.path.rstrip("/"), {})[row.method] = row
+    found = [made for path in by_path if (made := _collection(path, by_path, schemas)) is not None]
+    found.sort(key=lambda row: row[0])
+    return found[0][1] if found else None
+
+
+def _collection(
+    path: str, by_path: Mapping[str, Mapping[str, Operation]], schemas: Schemas
+) -> tuple[tuple[int, ...], dict[str, Any]] | None:
+    """A collection's path as `api.isolation` writes it, and how good a probe it makes (less is better)."""
+    create = by_path[path].get("post")
+    if create is None or not create.secured or "{" in path or NOT_TENANTS & set(create.words):
+        return None
+    one = next((name for name in by_path if re.fullmatch(re.escape(path) + r"/\{\w+\}", name)), None)
+    if one is None or "get" not in by_path[one]:
+        return None
+    encoding, schema = schemas.request(create.body)
+    body = sample(schemas, schema)
+    identifier = schemas.find(schemas.response(create.body), ("id", "uuid", re.sub(r".*\{|\}", "", one), "_id"))
+    if body is None or not isinstance(body, dict) or identifier is None:
+        return None
+    create_row: dict[str, Any] = {"path": create.path, "body": body, "id": identifier}
+    if encoding == "form":
+        create_row["encoding"] = "form"
+    read = re.sub(r"\{\w+\}$", "{id}", one)
+    found: dict[str, Any] = {"create": create_row, "read": read}
+    if "get" in by_path[path]:
+        found["list"] = by_path[path]["get"].path
+    if "delete" in by_path[one]:
+        found["delete"] = read
+    change = _change(by_path[one], body, read, schemas)
+    if change is not None:
+        found["update"] = change
+    return ("delete" not in found, "list" not in found, len(body), len(path)), found
+
+
+def _change(
+    methods: Mapping[str, Operation], body: Mapping[str, Any], read: str, schemas: Schemas
+) -> dict[str, Any] | None:
+    """How to change the object: PATCH one of its texts, or PUT it all again."""
+    name = next((name for name, value in body.items() if "{nonce}" in str(value)), None)
+    if (
+        "patch" in methods
+        and name is not None
+        and name in schemas.properties(schemas.request(methods["patch"].body)[1])
+    ):
+        return {"path": read, "body": {name: f"{body[name]}-changed"}}
+    return None
