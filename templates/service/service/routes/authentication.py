@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 
 from fastapi import APIRouter, HTTPException, Request, Response
-from sqlalchemy import func
 
 from service import faults, passwords, redis_store, tokens
 from service.accounts import Reader, find_user, unauthorized
@@ -36,7 +35,7 @@ def _answer(pair: tokens.Pair, response: Response) -> TokenPair:
 def login(body: Credentials, response: Response) -> TokenPair:
     """Exchange e-mail and password for tokens. An unknown user and a wrong password look and last the same."""
     with transaction() as session:
-        user = find_user(session, func.lower(User.email) == body.email.lower())
+        user = find_user(session, User.email == body.email.lower())  # stored in lower case
     if user is None and faults.on("enumeration-status"):
         raise HTTPException(404, "wrong e-mail or password")
     right = passwords.verify_password(body.password, user.password_hash if user else None)
