@@ -186,14 +186,22 @@ def _url(document: Mapping[str, Any]) -> str | None:
 
 
 def _operations(document: Mapping[str, Any], prefix: str) -> Iterator[Operation]:
+    """Every operation. A document that speaks of no security anywhere keeps quiet about it: all but the doors need one."""
+    rows = [
+        (prefix + str(path), method, item[method])
+        for path, item in document["paths"].items()
+        for method in METHODS
+        if isinstance(item, dict) and isinstance(item.get(method), dict)
+    ]
     everywhere = bool(document.get("security"))
-    for path, item in document["paths"].items():
-        for method in METHODS:
-            body = item.get(method) if isinstance(item, dict) else None
-            if isinstance(body, dict):
-                security = body.get("security")
-                secured = everywhere if security is None else bool(security) and {} not in security
-                yield Operation(prefix + str(path), method, body, secured)
+    silent = not everywhere and not any("security" in body for _, _, body in rows)
+    for path, method, body in rows:
+        security = body.get("security")
+        secured = everywhere if security is None else bool(security) and {} not in security
+        last = path.lower().rstrip("/").rsplit("/", 1)[-1]
+        if silent:
+            secured = f"/{last}" not in HEALTH and last not in LOGIN | REFRESH | {"register", "signup", "metrics"}
+        yield Operation(path, method, body, secured)
 
 
 def _health(operations: list[Operation]) -> str | None:

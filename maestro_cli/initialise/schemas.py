@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,8 +18,6 @@ FORMATS = {
     "hostname": "maestro-probe.example.test",
 }
 """Format → a text of it; addresses and names are those of RFC 2606 and RFC 5737, which lead nowhere."""
-NONCE_LENGTH = 32
-"""Characters to leave for `maestro-probe-{nonce}` once it is filled in."""
 
 
 class Schemas:
@@ -172,16 +171,32 @@ def _number(schema: Mapping[str, Any]) -> Any:
 
 def _text(schema: Mapping[str, Any]) -> str | None:
     given = schema.get("example")
-    if schema.get("pattern"):
-        return given if isinstance(given, str) else None
     kind = schema.get("format")
     if kind in FORMATS:
         return FORMATS[kind]
     if kind in ("binary", "byte", "uuid"):  # a file, or the id of something that must be there
         return given if isinstance(given, str) else None
-    longest = schema.get("maxLength")
-    text = "maestro-probe-{nonce}"
-    if isinstance(longest, int) and longest < NONCE_LENGTH:
-        text = "maestro"[:longest]
-    shortest = schema.get("minLength")
-    return text.ljust(shortest, "-") if isinstance(shortest, int) else text
+    candidates = (
+        "maestro-probe-{nonce}",
+        "maestro_probe_{nonce}",
+        "maestroprobe{nonce}",
+        given,
+        "maestro",
+        "probe",
+        "1",
+    )
+    return next((text for text in candidates if isinstance(text, str) and _fits(text, schema)), None)
+
+
+def _fits(text: str, schema: Mapping[str, Any]) -> bool:
+    """Whether a text, its nonce filled in, is as long as it may be and follows the pattern."""
+    filled = text.replace("{nonce}", "0123456789ab")
+    longest, shortest, pattern = (schema.get(name) for name in ("maxLength", "minLength", "pattern"))
+    if isinstance(longest, int) and len(filled) > longest:
+        return False
+    if isinstance(shortest, int) and len(filled) < shortest:
+        return False
+    try:
+        return not isinstance(pattern, str) or re.search(pattern, filled) is not None
+    except re.error:  # a pattern of another dialect: nobody knows
+        return False
