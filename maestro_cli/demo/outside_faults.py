@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -43,7 +42,7 @@ def _valkey(*commands: tuple[str, ...]) -> Action:
         client = redis.Redis.from_url(demo.valkey.admin_url.reveal())
         try:
             for command in commands:
-                client.execute_command(*command)
+                client.execute_command(*command)  # type: ignore[no-untyped-call] # redis-py
         finally:
             client.close()
 
@@ -90,8 +89,25 @@ def _substitute(path: str, pattern: str, replacement: str) -> Action:
 
 
 def _secret(name: str, value: str) -> Action:
-    """Another value of a secret that nothing but the checks reads."""
+    """Another value of a secret that the running service has read already."""
     return _substitute(".env", rf"^{name}=.*$", f"{name}={value}")
+
+
+def _database_password(word: str) -> Action:
+    """Another password of the application's role, in the server and in .env, before the service starts."""
+
+    def plant(demo: Demo) -> None:
+        old = demo.environment["POSTGRES_PASSWORD"]
+        _sql(f"ALTER ROLE maestro_app PASSWORD '{word}'", superuser=True)(demo)
+        file = demo.directory / ".env"
+        file.write_text(file.read_text().replace(old, word))
+        demo.environment = demo.project.environment()
+
+    return plant
+
+
+def _reused_secret(demo: Demo) -> None:
+    _secret("API_SECRET_KEY", demo.environment["ENCRYPTION_KEY"])(demo)
 
 
 def _older(path: str, hours: float) -> Action:
@@ -141,30 +157,66 @@ def _expired_certificate(demo: Demo) -> None:
     (folder / "cert.pem").write_bytes(new.public_bytes(serialization.Encoding.PEM))
 
 
-AfterStart = Callable[[str, Action], Plant]
-
-OUTSIDE: dict[str, Plant] = {
-    # Files
+FILES: dict[str, Plant] = {
     "env-file-readable": Plant("The .env file can be read by everybody.", after_start=_mode(".env", 0o644)),
     "env-file-tracked": Plant("The .env file is tracked by git.", after_start=_git("add", "-f", ".env")),
+    "env-file-not-ignored": Plant("Git does not ignore the .env file.", after_start=_write(".gitignore", "certs/\n")),
+    "env-file-in-history": Plant(
+        "The .env file was committed once and removed again.",
+        after_start=_both(
+            _git("add", "-f", ".env"),
+            _git("commit", "-q", "-m", "Settings"),
+            _git("rm", "-q", "--cached", ".env"),
+            _git("commit", "-q", "-m", "Remove settings"),
+        ),
+    ),
     "secret-placeholder": Plant(
         "A secret is a placeholder.", after_start=_secret("API_SECRET_KEY", "changeme-changeme-changeme-changeme")
     ),
+    "secret-guessable": Plant(
+        "A secret is made of words.", after_start=_secret("API_SECRET_KEY", "sunshine-password-welcome-dragon-monkey")
+    ),
     "secret-short": Plant("A secret is shorter than its class.", after_start=_secret("API_SECRET_KEY", "f3b1c9d27a")),
+    "secret-reused": Plant("Two secrets have the same value.", after_start=_reused_secret),
+    "secret-missing": Plant(
+        "A required secret is missing.", after_start=_substitute(".env", r"^API_SECRET_KEY=.*$", "# no key")
+    ),
+    "variable-empty": Plant("A required variable is empty.", after_start=_secret("API_SECRET_KEY", "")),
+    "setting-missing": Plant(
+        "The application misses a setting that it needs to start.",
+        after_start=_substitute(".env", r"^ENCRYPTION_KEY=.*$", "# no key"),
+    ),
+    "debug-on": Plant("Debugging is switched on in production.", after_start=_append(".env", "DEBUG=true\n")),
     "key-readable": Plant("The private key can be read by everybody.", after_start=_mode("certs/key.pem", 0o644)),
     "certificate-expired": Plant("The certificate file has expired.", after_start=_expired_certificate),
     "todo-in-critical-file": Plant(
-        "A critical file has an open TODO.", after_start=_append("service/tokens.py", "\n# TODO: check the signature\n")
+        "A critical file has an open end.", after_start=_append("service/tokens.py", "\n# TODO: check the signature\n")
     ),
     "tests-failing": Plant(
         "A test of the service fails.",
-        after_start=_substitute("reports/junit.xml", r'failures="0"', 'failures="1"'),
+        after_start=_substitute("reports/junit.xml", r"<testcase ([^>]*?)/>", r"<testcase \1><failure/></testcase>"),
+    ),
+    "tests-none-ran": Plant(
+        "No test of the service ran.",
+        after_start=_write("reports/junit.xml", '<testsuites><testsuite tests="0"/></testsuites>'),
     ),
     "junit-missing": Plant("There is no JUnit file.", after_start=_remove("reports/junit.xml")),
     "junit-stale": Plant("The JUnit file is a week old.", after_start=_older("reports/junit.xml", 168)),
     "coverage-missing": Plant("There is no coverage file.", after_start=_remove("reports/coverage.xml")),
+    "coverage-stale": Plant("The coverage file is a week old.", after_start=_older("reports/coverage.xml", 168)),
     "documentation-missing": Plant("There is no README.", after_start=_remove("README.md")),
+    "readme-link-broken": Plant(
+        "A link of the README leads nowhere.", after_start=_append("README.md", "\nSee [the manual](docs/manual.md).\n")
+    ),
     "pipeline-missing": Plant("There is no CI pipeline.", after_start=_remove(".github/workflows/ci.yml")),
+    "pipeline-without-gate": Plant(
+        "The CI pipeline does not run the gate.",
+        after_start=_substitute(".github/workflows/ci.yml", r"maestro readiness.*$", "echo ready"),
+    ),
+    "migration-pending": Plant(
+        "A migration of the application has not been run.",
+        after_start=_write("migrations/versions/0002_pending.py", 'revision = "0002"\ndown_revision = "0001"\n'),
+    ),
     "waiver-expired": Plant(
         "A waiver is past its date.",
         after_start=_substitute(
@@ -173,14 +225,22 @@ OUTSIDE: dict[str, Plant] = {
             "waivers: [{check: security.cors, reason: planted, owner: demo@example.test, expires: 2025-10-05}]",
         ),
     ),
-    # Database
+}
+
+DATABASE: dict[str, Plant] = {
     "rls-off": Plant(
-        "Row-level security is off on one table.",
-        after_start=_sql("ALTER TABLE projects DISABLE ROW LEVEL SECURITY"),
+        "Row-level security is off on one table.", after_start=_sql("ALTER TABLE projects DISABLE ROW LEVEL SECURITY")
+    ),
+    "rls-disabled": Plant(
+        "Row-level security is off on one table.", after_start=_sql("ALTER TABLE artifacts DISABLE ROW LEVEL SECURITY")
     ),
     "rls-not-forced": Plant(
         "Row-level security is not forced on one table.",
         after_start=_sql("ALTER TABLE projects NO FORCE ROW LEVEL SECURITY"),
+    ),
+    "rls-policy-too-wide": Plant(
+        "A second policy lets everybody see every row of one table.",
+        after_start=_sql("CREATE POLICY everybody ON projects USING (true)"),
     ),
     "tenant-index-missing": Plant(
         "An index of the tenant column is missing.", after_start=_sql("DROP INDEX ix_projects_tenant_id_start_date")
@@ -188,6 +248,22 @@ OUTSIDE: dict[str, Plant] = {
     "tenant-column-nullable": Plant(
         "The tenant column of one table may be NULL.",
         after_start=_sql("ALTER TABLE artifacts ALTER COLUMN tenant_id DROP NOT NULL"),
+    ),
+    "tenant-key-missing": Plant(
+        "The tenant column of one table has no foreign key.",
+        after_start=_sql("ALTER TABLE predictions DROP CONSTRAINT fk_predictions_tenant_id_tenants"),
+    ),
+    "tenant-unique-oracle": Plant(
+        "A unique constraint over all tenants tells one what another has.",
+        after_start=_sql("ALTER TABLE projects ADD CONSTRAINT uq_projects_name UNIQUE (name)"),
+    ),
+    "tenant-row-crosses": Plant(
+        "A row of one tenant refers to a row of another.",
+        after_start=_sql(
+            "UPDATE artifact_usage SET tenant_id = (SELECT id FROM tenants WHERE slug = 'second')"
+            " WHERE id = (SELECT id FROM artifact_usage LIMIT 1)",
+            superuser=True,
+        ),
     ),
     "default-tenant-inactive": Plant(
         "The default tenant is not active.",
@@ -197,10 +273,66 @@ OUTSIDE: dict[str, Plant] = {
         "The application's role bypasses row-level security.",
         after_start=_sql("ALTER ROLE maestro_app BYPASSRLS", superuser=True),
     ),
-    # Valkey
+    "postgres-superuser": Plant(
+        "The application's role is a superuser.", after_start=_sql("ALTER ROLE maestro_app SUPERUSER", superuser=True)
+    ),
+    "postgres-create-on-public": Plant(
+        "The application's role may create tables.",
+        after_start=_sql("GRANT CREATE ON SCHEMA public TO maestro_app", superuser=True),
+    ),
+    "postgres-server-programs": Plant(
+        "The application's role may run programs on the database's machine.",
+        after_start=_sql("GRANT pg_execute_server_program TO maestro_app", superuser=True),
+    ),
+    "postgres-read-only": Plant(
+        "The application's role can only read.",
+        after_start=_sql("ALTER ROLE maestro_app SET default_transaction_read_only = on", superuser=True),
+    ),
+    "table-unreadable": Plant(
+        "The application's role may not read one of its tables.",
+        after_start=_sql("REVOKE SELECT ON team_members FROM maestro_app"),
+    ),
+    "database-changed-by-hand": Plant(
+        "The database has a column that the models do not know.",
+        after_start=_sql("ALTER TABLE projects ADD COLUMN by_hand text"),
+    ),
+    "database-password-default": Plant(
+        "The application's role has the password that the seed had.", before_start=_database_password("maestro")
+    ),
+    "password-legacy-hash": Plant(
+        "An account's password is hashed with MD5.",
+        after_start=_sql(
+            "INSERT INTO users (email, password_hash, tenant_id) SELECT 'old@example.test',"
+            " '$1$saltsalt$qjXMvbEw8oaL.CzflDtaK/', id FROM tenants WHERE slug = 'default'",
+            superuser=True,
+        ),
+    ),
+}
+
+VALKEY: dict[str, Plant] = {
     "redis-evicts": Plant(
         "Redis evicts keys when memory runs short.",
         after_start=_valkey(("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")),
     ),
+    "redis-forgets": Plant(
+        "Redis writes nothing to disk.",
+        after_start=_valkey(("CONFIG", "SET", "appendonly", "no"), ("CONFIG", "SET", "save", "")),
+    ),
+    "redis-no-password": Plant(
+        "Redis lets everybody in.", after_start=_valkey(("ACL", "SETUSER", "default", "on", "nopass", "~*", "+@all"))
+    ),
+    "redis-user-may-config": Plant(
+        "The application's Redis user may change the server's configuration.",
+        after_start=_valkey(("ACL", "SETUSER", "app", "+config")),
+    ),
+    "redis-user-may-everything": Plant(
+        "The application's Redis user may do everything.",
+        after_start=_valkey(("ACL", "SETUSER", "app", "~*", "&*", "+@all")),
+    ),
+    "redis-ping-denied": Plant(
+        "The application's Redis user may not PING.", after_start=_valkey(("ACL", "SETUSER", "app", "-ping"))
+    ),
 }
+
+OUTSIDE: dict[str, Plant] = {**FILES, **DATABASE, **VALKEY}
 """Fault → how it is planted. `found_by` is filled in from the checks themselves."""
