@@ -51,6 +51,7 @@ def serving(answering: Answering, *, tls: tuple[Path, Path] | None = None) -> It
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         timeout = 5
+        disable_nagle_algorithm = True  # or each answer waits 40 ms for the client's delayed ACK
 
         def _answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))

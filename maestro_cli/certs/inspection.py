@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import math
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+import warnings
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -195,22 +196,39 @@ def describe(certificate: x509.Certificate, *, now: dt.datetime, issuer: x509.Ce
     )
 
 
-def expiries(paths: Iterable[Path], *, now: dt.datetime) -> Iterator[Expiry]:
+def expiries(paths: Iterable[Path], *, now: dt.datetime) -> list[Expiry]:
     """When every certificate in these files ends, and nothing else: made for thousands.
 
     Raises:
         OutOfReach: A file cannot be read, or holds no certificate.
     """
-    for path in paths:
-        data = read_file(path)
-        try:
-            found = store.load_pem(data) if _BEGIN in data else [store.load_der(data)]
-        except ValueError as error:
-            raise OutOfReach(f"{path} holds no certificate.", hint=f"file {path}") from error
-        for certificate in found:
-            end = certificate.not_valid_after_utc
-            names = leaf.names_of(certificate) or (certificate.subject.rfc4514_string(),)
-            yield Expiry(str(path), str(names[0]), end, _days_left(end, now))
+    from cryptography import x509
+
+    found: list[Expiry] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # see `store.load_pem`; once for all of them
+        for path in paths:
+            data, source = read_file(path), str(path)
+            try:
+                certificates = (
+                    x509.load_pem_x509_certificates(data) if _BEGIN in data else [x509.load_der_x509_certificate(data)]
+                )
+            except ValueError as error:
+                raise OutOfReach(f"{source} holds no certificate.", hint=f"file {source}") from error
+            for certificate in certificates:
+                end = certificate.not_valid_after_utc
+                found.append(Expiry(source, _first_name(certificate), end, _days_left(end, now)))
+    return found
+
+
+def _first_name(certificate: x509.Certificate) -> str:
+    from cryptography import x509
+
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, ValueError):
+        return certificate.subject.rfc4514_string()
+    return next((str(name.value) for name in names), "")
 
 
 def read_file(path: Path) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -32,6 +33,8 @@ PassphraseFile = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done and change nothing.")]
+_CERTIFICATES = (".pem", ".crt", ".cer", ".der")
+
 Timeout = Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="For a server to answer.")]
 
 
@@ -149,11 +152,12 @@ def _files(targets: list[str]) -> Iterator[Path]:
         if not path.is_dir():
             yield path
             continue
-        names = [one for one in sorted(path.iterdir()) if one.suffix in {".pem", ".crt", ".cer", ".der"}]
-        found = [one for one in names if not one.name.endswith("key.pem") and one.name != "csr.pem" and one.is_file()]
+        with os.scandir(path) as entries:
+            names = sorted(one.name for one in entries if one.name.endswith(_CERTIFICATES) and one.is_file())
+        found = [name for name in names if not name.endswith("key.pem") and name != "csr.pem"]
         if not found:
             raise OutOfReach(f"{path} holds no certificate files.", hint="Make some: maestro certs generate")
-        yield from found
+        yield from (path / name for name in found)
 
 
 @app.command(cls=MaestroCommand)

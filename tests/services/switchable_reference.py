@@ -52,6 +52,7 @@ def obey(switchable: Switchable) -> None:
 def run() -> None:
     port, cert, key = sys.argv[1:4]
     passwords._context = CryptContext(schemes=["bcrypt"], bcrypt__rounds=ROUNDS)
+    passwords.NOBODYS_HASH = passwords._context.hash("nobody's password")
     switchable = Switchable()
     threading.Thread(target=obey, args=(switchable,), daemon=True).start()
     uvicorn.run(
