@@ -174,7 +174,9 @@ def _record(_ctx: Any, param: Any, value: Any) -> Any:
 
 
 def _common_options() -> list[TyperOption]:
-    def option(names: list[str], text: str, *, flag: bool = False, metavar: str | None = None) -> TyperOption:
+    def option(
+        names: list[str], text: str, *, flag: bool = False, metavar: str | None = None, offered: Any = None
+    ) -> TyperOption:
         return TyperOption(
             param_decls=names,
             is_flag=flag or None,
@@ -184,13 +186,19 @@ def _common_options() -> list[TyperOption]:
             metavar=metavar,
             expose_value=False,
             callback=_record,
+            autocompletion=offered,
             rich_help_panel="Common options",
             show_default=False,
         )
 
     return [
         option(["--config", "-c", "config"], f"Configuration file (default: {DEFAULT_CONFIG}).", metavar="FILE"),
-        option(["--env", "env"], f"Overrides service.environment: {', '.join(ENVIRONMENTS)}.", metavar="NAME"),
+        option(
+            ["--env", "env"],
+            f"Overrides service.environment: {', '.join(ENVIRONMENTS)}.",
+            metavar="NAME",
+            offered=lambda _ctx, _args, incomplete: [name for name in ENVIRONMENTS if name.startswith(incomplete)],
+        ),
         option(["--no-color", "no_color"], "No colours; NO_COLOR does the same.", flag=True),
         option(["--quiet", "-q", "quiet"], "No notes on stderr.", flag=True),
         option(["--verbose", "-v", "verbose"], "Say more.", flag=True),

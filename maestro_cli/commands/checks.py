@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from maestro_cli.commands import completion
 from maestro_cli.commands.base import Invocation, MaestroCommand, MaestroGroup, current
 from maestro_cli.errors import ExitCode, Refused, UsageError
 from maestro_cli.model import Component, Priority, Suite
@@ -43,9 +44,15 @@ def catalogue(invocation: Invocation, *, plugins: bool) -> Iterator[Catalogue]:
 def list_checks(
     suites: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[health] [security] [readiness]", help="Suites; all when none is named."),
+        typer.Argument(
+            metavar="[health] [security] [readiness]",
+            help="Suites; all when none is named.",
+            autocompletion=completion.suites,
+        ),
     ] = None,
-    component: str | None = typer.Option(None, "--component", metavar="NAME", help="Only this component's checks."),
+    component: str | None = typer.Option(
+        None, "--component", metavar="NAME", help="Only this component's checks.", autocompletion=completion.components
+    ),
     cost: bool = typer.Option(False, "--cost", help="Also what each check costs: requests, writes, bursts, deadline."),
     json_: bool = typer.Option(False, "--json", help="As JSON."),
     no_plugins: bool = typer.Option(False, "--no-plugins", help="The built-in checks only."),
@@ -121,7 +128,12 @@ def _as_json(check: Check, redact: Callable[[str], str]) -> dict[str, Any]:
 
 @app.command("explain", cls=MaestroCommand)
 def explain(
-    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids, or patterns: 'security.jwt-*'.")],
+    ids: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="ID...", help="Ids, or patterns: 'security.jwt-*'.", autocompletion=completion.check_ids
+        ),
+    ],
     json_: bool = typer.Option(False, "--json", help="As JSON."),
 ) -> None:
     """Say why a check matters, when it fails, how to mend it, and which faults have been seen to turn it red.
@@ -170,8 +182,12 @@ def explanation(check: Check) -> str:
 def new(
     name: Annotated[str, typer.Argument(help="SUITE.NOUN in kebab-case: health.backup-age.")],
     folder: str = typer.Option("checks", "--folder", metavar="DIR", help="Where to write it."),
-    component: str = typer.Option("infrastructure", "--component", metavar="NAME", help="Its component."),
-    priority: str = typer.Option("medium", "--priority", metavar="NAME", help="Its priority."),
+    component: str = typer.Option(
+        "infrastructure", "--component", metavar="NAME", help="Its component.", autocompletion=completion.components
+    ),
+    priority: str = typer.Option(
+        "medium", "--priority", metavar="NAME", help="Its priority.", autocompletion=completion.priorities
+    ),
     force: bool = typer.Option(False, "--force", help="Overwrite files that exist."),
 ) -> None:
     """Write a new check and the test that turns it red. Both pass as written; then make them yours.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from maestro_cli.commands import completion
 from maestro_cli.commands.base import Invocation, MaestroGroup, current
 from maestro_cli.commands.running import Selection, emit, perform, readiness_exit_code
 from maestro_cli.commands.sinks import ReportingCommand
@@ -31,7 +32,13 @@ def demo(
     ] = None,
     stay: bool = typer.Option(False, "--stay", help="Keep everything running until Ctrl-C, and say what to try."),
     fault: Annotated[
-        str | None, typer.Option("--fault", metavar="NAME", help="Start the service with this fault planted.")
+        str | None,
+        typer.Option(
+            "--fault",
+            metavar="NAME",
+            help="Start the service with this fault planted.",
+            autocompletion=completion.faults,
+        ),
     ] = None,
     list_faults: bool = typer.Option(False, "--list-faults", help="List the faults, with the checks that find each."),
 ) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from maestro_cli.commands import completion
 from maestro_cli.commands.base import Invocation, MaestroCommand, MaestroGroup, current
 from maestro_cli.errors import ConfigurationError, ExitCode, MaestroError, UsageError
 from maestro_cli.model import CheckResult, Status
@@ -53,7 +54,9 @@ def fix(
     ids: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[ID]...", help="Checks, or patterns; every check that offers a fix when none is named."
+            metavar="[ID]...",
+            help="Checks, or patterns; every check that offers a fix when none is named.",
+            autocompletion=completion.fixable_ids,
         ),
     ] = None,
     dry_run: bool = typer.Option(False, "--dry-run", help="Show what would be done and change nothing."),

@@ -75,6 +75,12 @@ def _refuse_collisions(sinks: Sequence[Sink]) -> None:
             )
 
 
+def _formats(_ctx: Any, _args: Any, incomplete: str) -> list[str]:
+    from maestro_cli.formats import FORMATS
+
+    return [name for name in FORMATS if name.startswith(incomplete)]
+
+
 class ReportingCommand(MaestroCommand):
     """A command that ends in a report: takes --format, --output and --json besides the common options."""
 
@@ -83,7 +89,9 @@ class ReportingCommand(MaestroCommand):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
 
-        def option(names: list[str], text: str, metavar: str | None = None, *, flag: bool = False) -> TyperOption:
+        def option(
+            names: list[str], text: str, metavar: str | None = None, *, flag: bool = False, offered: Any = None
+        ) -> TyperOption:
             return TyperOption(
                 param_decls=names,
                 is_flag=flag or None,
@@ -93,13 +101,14 @@ class ReportingCommand(MaestroCommand):
                 help=text,
                 metavar=metavar,
                 expose_value=False,
+                autocompletion=offered,
                 rich_help_panel="Report",
                 show_default=False,
             )
 
         formats = "rich, json, junit, sarif, markdown, html, prometheus, nagios, badge"
         self.params[0:0] = [
-            option(["--format", "format"], f"Format of the report: {formats}. Repeatable.", "NAME"),
+            option(["--format", "format"], f"Format of the report: {formats}. Repeatable.", "NAME", offered=_formats),
             option(
                 ["--output", "-o", "output"], "File for the format before it; stdout otherwise. Repeatable.", "FILE"
             ),
@@ -110,5 +119,6 @@ class ReportingCommand(MaestroCommand):
         """Remember the order of --format and --output, which the parser itself forgets."""
         raw = list(args)
         rest: list[str] = super().parse_args(ctx, args)
-        current().sinks = pair(raw)
+        if not ctx.resilient_parsing:  # the shell completes a line that is not finished yet
+            current().sinks = pair(raw)
         return rest

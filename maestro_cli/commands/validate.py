@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from maestro_cli.commands import completion
 from maestro_cli.commands.base import MaestroGroup, current
 from maestro_cli.commands.running import Selection, emit, perform, validate_exit_code
 from maestro_cli.commands.sinks import ReportingCommand
@@ -19,17 +20,36 @@ app = typer.Typer(cls=MaestroGroup, add_completion=False)
 def validate(
     suites: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[health] [security] [readiness]", help="Suites; all when none is named."),
+        typer.Argument(
+            metavar="[health] [security] [readiness]",
+            help="Suites; all when none is named.",
+            autocompletion=completion.suites,
+        ),
     ] = None,
     only: Annotated[
         list[str] | None,
-        typer.Option("--only", metavar="ID", help="Run this check only; patterns (security.jwt-*); repeatable."),
+        typer.Option(
+            "--only",
+            metavar="ID",
+            help="Run this check only; patterns (security.jwt-*); repeatable.",
+            autocompletion=completion.check_ids,
+        ),
     ] = None,
     without: Annotated[
-        list[str] | None, typer.Option("--without", metavar="ID", help="Leave this check out; patterns; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--without",
+            metavar="ID",
+            help="Leave this check out; patterns; repeatable.",
+            autocompletion=completion.check_ids,
+        ),
     ] = None,
     fail_on: str = typer.Option(
-        "low", "--fail-on", metavar="PRIORITY", help="Lowest priority that fails: critical, high, medium, low."
+        "low",
+        "--fail-on",
+        metavar="PRIORITY",
+        help="Lowest priority that fails: critical, high, medium, low.",
+        autocompletion=completion.priorities,
     ),
     read_only: bool = typer.Option(False, "--read-only", help="Leave out probes that write or send a burst."),
     probe_production: bool = typer.Option(
