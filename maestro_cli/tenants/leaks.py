@@ -99,6 +99,17 @@ def _tied(policy: Policy, spec: Spec) -> bool:
     return bool(expressions) and all(_is_tied(text, spec) for text in expressions)
 
 
+def policies_are_tied(table: str, spec: Spec, catalog: Catalog) -> bool:
+    """Whether every policy of the application's role lets through the current tenant's rows only, by its text."""
+    found = catalog.tables[table]
+    applying = [
+        policy
+        for policy in catalog.policies.get(table, ())
+        if policy.permissive and {"public", spec.role} & set(policy.roles)
+    ]
+    return found.row_security and found.forced and bool(applying) and all(_tied(policy, spec) for policy in applying)
+
+
 def updates_are_tied(table: str, spec: Spec, catalog: Catalog) -> bool:
     """Whether an UPDATE of the application's role can reach the current tenant's rows only, by the policies' text.
 

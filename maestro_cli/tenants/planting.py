@@ -63,6 +63,7 @@ class Planter:
         self._rows: dict[tuple[str, str | None], Planted] = {}
         self._busy: set[str] = set()
         self._copied: set[str] = set()
+        self._templates: dict[str, dict[str, str | None]] = {}
 
     def tenants(self) -> tuple[str, str]:
         """Two new tenants' ids."""
@@ -165,23 +166,49 @@ class Planter:
         return columns, values
 
     def _copying(self, table: str, tenant: str | None) -> str:
-        """A row that is there, with a new key: it satisfies checks that nobody could guess."""
+        """A row that is there, with a new key: it satisfies checks that nobody could guess.
+
+        Written out as values: the application's role, who is to insert it too, would not see the row to copy from.
+        """
         fixed = self._fixed(table, tenant)
         unique = self._unique_columns(table)
+        there = self._template(table)
         columns, values = [], []
         for column in self._catalog.tables[table].columns.values():
             if column.generated:
                 continue
             columns.append(column.name)
+            value = there[column.name]
             if column.name in fixed:
                 values.append(fixed[column.name])
             elif column.name in unique:
-                values.append(column.default or self._made_up(column))
+                values.append(column.default or self._varied(column, value))
             else:
-                values.append(sql.identifier(column.name))
-        name = self._spec.qualified(table)
-        listed = f"({sql.columns(columns)}) OVERRIDING SYSTEM VALUE"
-        return f"INSERT INTO {name} {listed} SELECT {', '.join(values)} FROM {name} LIMIT 1"
+                values.append("NULL" if value is None else sql.literal(value))
+        return self._statement(table, columns, values)
+
+    def _template(self, table: str) -> dict[str, str | None]:
+        found = self._templates.get(table)
+        if found is None:
+            names = list(self._catalog.tables[table].columns)
+            texts = ", ".join(f"{sql.identifier(name)}::text" for name in names)
+            rows = self._session.execute(f"SELECT {texts} FROM {self._spec.qualified(table)} LIMIT 1")
+            if not rows:
+                raise Unplantable("there is no row to copy")
+            found = self._templates[table] = dict(zip(names, rows[0], strict=True))
+        return found
+
+    def _varied(self, column: Column, value: str | None) -> str:
+        """Another value of the kind: a text keeps what a check may look for (`@`), any other type is made up."""
+        base, _, modifier = column.type.partition("(")
+        if base.strip() in {"text", "character varying", "citext"} or self._is_text_domain(column.type):
+            whole = f"m{secrets.token_hex(4)}{value or ''}"
+            return sql.literal(whole[: int(modifier.rstrip(")"))] if modifier else whole)
+        return self._made_up(column)
+
+    def _is_text_domain(self, type_: str) -> bool:
+        query = "SELECT typtype = 'd' AND typcategory = 'S' FROM pg_type WHERE oid = %s::regtype"
+        return bool(self._session.execute(query, (type_,))[0][0])
 
     def _unique_columns(self, table: str) -> set[str]:
         return {
