@@ -54,7 +54,7 @@ def clock_skew(ctx: Context) -> Finding:
     if unknown:
         raise unknown[0]
     if not evidence:
-        raise NotConfigured("neither api.url, database.url nor redis.url is configured, or none of them tells a time")
+        raise NotConfigured("api.url, database.url and redis.url are not configured, or none of them tells a time")
     return passed("The clocks agree.", *evidence)
 
 

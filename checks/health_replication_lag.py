@@ -14,8 +14,8 @@ _STANDBYS = (
     "SELECT coalesce(application_name, '?'), state, extract(epoch FROM replay_lag)::float8 FROM pg_stat_replication"
 )
 _SLOTS = """
-SELECT slot_name, active, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::float8
-FROM pg_replication_slots WHERE slot_type = 'physical' AND restart_lsn IS NOT NULL
+SELECT slot_name, active, coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0)::float8, wal_status
+FROM pg_replication_slots WHERE restart_lsn IS NOT NULL OR wal_status = 'lost'
 """
 LARGEST_SLOT = 1 << 30
 """Bytes of log that a slot may hold back; an abandoned one fills the disk."""
@@ -32,7 +32,7 @@ def replication_lag(ctx: Context) -> Finding:
 
     Why: a standby that is behind loses what it has not got when it takes over; a slot whose standby is gone keeps the
     log until the disk is full.
-    Fails when: a standby replays more than 60 seconds late, or a replication slot is inactive.
+    Fails when: a standby replays more than 60 seconds late, or a replication slot is inactive, lost or 1 GB behind.
     Fix: look at the standby's log and network; `SELECT pg_drop_replication_slot('…')` where its standby is gone for good.
     Source: PostgreSQL manual, Monitoring (pg_stat_replication), Replication Slots
     """
@@ -55,14 +55,13 @@ def replication_lag(ctx: Context) -> Finding:
         evidence.append(Evidence(f"standby {name}", f"{state}, {lag or 0:.0f} s behind", f"at most {LARGEST_S:g} s"))
         if (lag or 0) > LARGEST_S:
             wrong.append(f"standby {name} is {lag:.0f} s behind")
-    for name, active, held in slots:
-        evidence.append(
-            Evidence(f"slot {name}", f"{'active' if active else 'inactive'}, holds {held / 1e6:.0f} MB", "active")
-        )
-        if not active or held > LARGEST_SLOT:
-            wrong.append(
-                f"slot {name} is {'inactive' if not active else 'far behind'} and holds {held / 1e6:.0f} MB of log"
-            )
+    for name, active, held, status in slots:
+        state = "lost" if status == "lost" else "active" if active else "inactive"
+        evidence.append(Evidence(f"slot {name}", f"{state}, holds {held / 1e6:.0f} MB", "active"))
+        if state != "active":
+            wrong.append(f"slot {name} is {state}{f' and holds {held / 1e6:.0f} MB of log' if held else ''}")
+        elif held > LARGEST_SLOT:
+            wrong.append(f"slot {name} is far behind and holds {held / 1e6:.0f} MB of log")
     if wrong:
         return failed(f"Replication falls behind: {'; '.join(wrong)}.", *evidence)
     if followers and all(state is None for _, state, _ in followers):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, failed, passed
-from maestro_cli.observe import session as sessions
-from maestro_cli.observe.control import outcome
+from maestro_cli.observe.control import CONTROL_REQUESTS, outcome, protected_answers
 from maestro_cli.observe.not_found import MISSING_REQUESTS, missing_answer
 
 
@@ -12,7 +11,7 @@ from maestro_cli.observe.not_found import MISSING_REQUESTS, missing_answer
     "security.authentication",
     component="security",
     priority="critical",
-    requests=sessions.LOGIN_REQUESTS + MISSING_REQUESTS + 3,
+    requests=CONTROL_REQUESTS + MISSING_REQUESTS,
     faults=("anonymous-accepted", "garbage-token-accepted"),
 )
 def authentication(ctx: Context) -> Finding:
@@ -23,16 +22,13 @@ def authentication(ctx: Context) -> Finding:
     Fix: guard by default (a router-wide dependency, a middleware) and open single routes, not the other way round.
     Source: OWASP ASVS 5.0 8.3.1; OWASP API2:2023
     """
-    auth = sessions.settings_of(ctx)
-    path = ctx.require(auth.protected, "api.auth.protected")
-    session = sessions.for_account(ctx, 0)
-    valid = sessions.protected(ctx, session.headers)
+    answers = protected_answers(ctx)
+    auth, valid = answers.session.auth, answers.valid
+    path = auth.protected
     if outcome(auth, valid) != "accepted":
         raise ControlFailed(f"GET {path} with the token of a successful login is answered {valid.status}")
     evidence = [Evidence(f"control: GET {path} with a valid token", str(valid.status), "2xx")]
-    missing = sessions.protected(ctx, {})
-    garbage = sessions.protected(ctx, session.headers_with(f"maestro-{ctx.nonce}"))
-    rows = (("without a token", missing), ("with a token that is none", garbage))
+    rows = (("without a token", answers.missing), ("with a token that is none", answers.garbage))
     evidence += [Evidence(f"GET {path} {name}", str(answer.status), "401") for name, answer in rows]
     opened = [name for name, answer in rows if outcome(auth, answer) == "accepted"]
     if opened:

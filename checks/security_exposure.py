@@ -30,7 +30,7 @@ _VERSION = re.compile(r"[A-Za-z][\w.+-]*/\d+(\.\d+)+")
     component="security",
     priority="high",
     requests=MISSING_REQUESTS + 2 * (len(PATHS) + len(DOCUMENTATION)) + 1,
-    faults=("trace-echo", "git-exposed", "env-exposed", "metrics-open", "docs-open", "server-banner"),
+    faults=("trace-echo", "git-exposed", "env-exposed", "metrics-open", "debug-page"),
 )
 def exposure(ctx: Context) -> Finding:
     """Neither repository, environment file, metrics nor debug pages are served.

@@ -19,8 +19,6 @@ from maestro_cli.observe.header_rules import problems_of
         "header-missing-csp",
         "header-weak-csp",
         "header-missing-frame-options",
-        "header-missing-referrer-policy",
-        "header-missing-cache-control",
         "headers-missing-on-401",
         "headers-missing-on-404",
     ),

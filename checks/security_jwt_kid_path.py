@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from maestro_cli.api import Context, Finding, check, refusals
+from maestro_cli.api import Context, ControlFailed, Finding, check, refusals
 from maestro_cli.observe.control import SIGNED_REQUESTS, Trial, attempt_all, real_token, signatures_checked
 from maestro_cli.observe.tokens import forge
 
@@ -19,7 +19,7 @@ KIDS: tuple[tuple[str, str, bytes], ...] = (
     "security.jwt-kid-path",
     component="security",
     priority="critical",
-    requests=SIGNED_REQUESTS + len(KIDS),
+    requests=SIGNED_REQUESTS + 1 + len(KIDS),
     faults=("jwt-kid-path", "jwt-kid-sql"),
 )
 def jwt_kid_path(ctx: Context) -> Finding:
@@ -35,6 +35,9 @@ def jwt_kid_path(ctx: Context) -> Finding:
     signatures_checked(ctx)
     token = real_token(ctx)
     algorithm = token.algorithm if token.algorithm.startswith("HS") else "HS256"
+    unchanged = attempt_all(ctx, [Trial("an empty key", forge({**token.header, "alg": algorithm}, token.claims, b""))])
+    if unchanged.accepted:
+        raise ControlFailed("an empty key is accepted anyway (see security.jwt-key-confusion), so no kid is to blame")
     trials = [
         Trial(name, forge({**token.header, "alg": algorithm, "kid": kid}, token.claims, key)) for name, kid, key in KIDS
     ]

@@ -53,21 +53,12 @@ def tenant_orphans(ctx: Context) -> Finding:
         for tenant in tenants:
             cursor.execute("SELECT set_config(%s, %s, true)", (spec.setting or "maestro.none", tenant))
             for _, child, parent, column, target in keys:
-                crossing = _count(
-                    cursor,  # names come from the catalog, quoted
-                    f"SELECT 1 FROM {_name(spec, child)} c WHERE c.{_id(column)} IS NOT NULL AND NOT EXISTS (SELECT 1 "
-                    f"FROM {_name(spec, parent)} p WHERE p.{_id(target)} = c.{_id(column)} "
-                    f"AND p.{_id(spec.column)} = c.{_id(spec.column)})",  # noqa: S608 - as said
-                )
+                crossing = _count(cursor, _crossing(spec, child, parent, column, target))
                 if crossing:
                     bad.append(f"{child}.{column}")
                     evidence.append(Evidence(f"{child}.{column} → {parent}", f"{crossing} rows cross", "none"))
         for table in names:
-            lost = _count(
-                cursor,
-                f"SELECT 1 FROM {_name(spec, table)} c WHERE NOT EXISTS (SELECT 1 FROM "
-                f"{_name(spec, spec.tenants)} t WHERE t.id = c.{_id(spec.column)})",  # noqa: S608 - names from the catalog
-            )
+            lost = _count(cursor, _lost(spec, table))
             if lost:
                 bad.append(f"{table}.{spec.column}")
                 evidence.append(Evidence(f"{table}.{spec.column}", f"{lost} rows of no tenant", "none"))
@@ -77,6 +68,17 @@ def tenant_orphans(ctx: Context) -> Finding:
         "looked at", f"{len(keys)} keys and {len(names)} tables for {len(tenants)} tenants", "no such row"
     )
     return passed("Every row belongs to one tenant that exists.", looked)
+
+
+def _crossing(spec: Any, child: str, parent: str, column: str, target: str) -> str:
+    tenant = _id(spec.column)
+    same = f"SELECT 1 FROM {_name(spec, parent)} p WHERE p.{_id(target)} = c.{_id(column)} AND p.{tenant} = c.{tenant}"  # noqa: S608 - names from the catalog, quoted
+    return f"SELECT 1 FROM {_name(spec, child)} c WHERE c.{_id(column)} IS NOT NULL AND NOT EXISTS ({same})"  # noqa: S608 - the same
+
+
+def _lost(spec: Any, table: str) -> str:
+    there = f"SELECT 1 FROM {_name(spec, spec.tenants)} t WHERE t.id = c.{_id(spec.column)}"  # noqa: S608 - the same
+    return f"SELECT 1 FROM {_name(spec, table)} c WHERE NOT EXISTS ({there})"  # noqa: S608 - the same
 
 
 def _tenants(cursor: Any, spec: Any) -> list[str]:

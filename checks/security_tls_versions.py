@@ -11,7 +11,7 @@ from maestro_cli.observe.tls_suites import name_of
     "security.tls-versions",
     component="security",
     priority="high",
-    faults=("tls-1.0-taken", "tls-1.1-taken"),
+    faults=("tls-10-taken", "tls-11-taken"),
 )
 def tls_versions(ctx: Context) -> Finding:
     """The endpoint takes TLS 1.2 or newer only.

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from maestro_cli.errors import MaestroError, NotConfigured
-from maestro_cli.observe import session as sessions
+from maestro_cli.observe.control import CONTROL_REQUESTS, protected_answers
 from maestro_cli.observe.errors import ControlFailed, Unreachable
 from maestro_cli.observe.http import Answer
 from maestro_cli.observe.malformed import MALFORMED_REQUESTS, malformed_answers
@@ -15,7 +15,7 @@ from maestro_cli.observe.not_found import MISSING_REQUESTS, missing_answer
 if TYPE_CHECKING:
     from maestro_cli.observe.context import Context
 
-ANSWER_REQUESTS = 1 + sessions.LOGIN_REQUESTS + 2 + MISSING_REQUESTS + MALFORMED_REQUESTS
+ANSWER_REQUESTS = 1 + CONTROL_REQUESTS + MISSING_REQUESTS + MALFORMED_REQUESTS
 
 _TRACES = re.compile(
     rb"Traceback \(most recent call last\)|File \"[^\"]+\.py\", line \d+|\bat [\w.$<>]+\([\w]+\.(?:java|kt|scala):\d+\)"
@@ -47,14 +47,14 @@ def _answers(ctx: Context) -> list[tuple[str, Answer]]:
     health = ctx.http.get(api.health_path)
     found = [(f"GET {api.health_path}", health)]
     try:
-        session = sessions.for_account(ctx, 0)
-        path = ctx.require(session.auth.protected, "api.auth.protected")
+        protected = protected_answers(ctx)
     except NotConfigured:
         pass
     else:
-        found.append(("the login", session.answer))
-        found.append((f"GET {path} with a token", sessions.protected(ctx, session.headers)))
-        found.append((f"GET {path} without a token", sessions.protected(ctx, {})))
+        path = protected.session.auth.protected
+        found.append(("the login", protected.session.answer))
+        found.append((f"GET {path} with a token", protected.valid))
+        found.append((f"GET {path} without a token", protected.missing))
     if not any(200 <= answer.status < 300 for name, answer in found if name.startswith("GET")):
         raise ControlFailed(f"GET {api.health_path} is answered {health.status}, so there is no good answer to look at")
     found.append(("GET a path that does not exist", missing_answer(ctx)))

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from maestro_cli.observe.session import Session
     from maestro_cli.observe.tokens import Jwt
 
-CONTROL_REQUESTS = sessions.LOGIN_REQUESTS + 2
-"""Login and log-out, a request with a valid token, a request without one."""
+CONTROL_REQUESTS = sessions.LOGIN_REQUESTS + 3
+"""Login and log-out; a request with a valid token, one without a token, one with a token that is none."""
 FORGED_REQUESTS = CONTROL_REQUESTS + 1
 SIGNED_REQUESTS = CONTROL_REQUESTS + 1
 """The same, and a token forged with the right key."""
@@ -57,6 +57,32 @@ class Trial:
     token: str
 
 
+@dataclass(frozen=True)
+class ProtectedAnswers:
+    """What api.auth.protected answers: with a valid token, without one, and with one that is none."""
+
+    session: Session
+    valid: Answer
+    missing: Answer
+    garbage: Answer
+
+
+def protected_answers(ctx: Context) -> ProtectedAnswers:
+    """The three answers, asked for once per run; nothing is judged yet."""
+    return ctx.shared("protected-answers", lambda: _protected_answers(ctx))
+
+
+def _protected_answers(ctx: Context) -> ProtectedAnswers:
+    ctx.require(sessions.settings_of(ctx).protected, "api.auth.protected")
+    session = sessions.for_account(ctx, 0)
+    return ProtectedAnswers(
+        session,
+        valid=sessions.protected(ctx, session.headers),
+        missing=sessions.protected(ctx, {}),
+        garbage=sessions.protected(ctx, session.headers_with(f"maestro-{ctx.nonce}")),
+    )
+
+
 def control(ctx: Context) -> Control:
     """The run's control, made once.
 
@@ -68,20 +94,23 @@ def control(ctx: Context) -> Control:
 
 
 def _control(ctx: Context) -> Control:
-    auth = sessions.settings_of(ctx)
-    path = ctx.require(auth.protected, "api.auth.protected")
-    session = sessions.for_account(ctx, 0)
-    valid = sessions.protected(ctx, session.headers)
+    answers = protected_answers(ctx)
+    session, valid, missing = answers.session, answers.valid, answers.missing
+    auth, path = session.auth, session.auth.protected
     if outcome(auth, valid) != "accepted":
         raise ControlFailed(
             f"GET {path} with the token of a successful login is answered {valid.status}, so a refusal would prove nothing",
             hint="Name a GET path that this account may read: api.auth.protected.",
         )
-    missing = sessions.protected(ctx, {})
     if outcome(auth, missing) == "accepted":
         raise ControlFailed(
             f"GET {path} without a token is answered {missing.status}, so tokens are not looked at there",
             hint="Name a path that needs a token: api.auth.protected.",
+        )
+    if outcome(auth, answers.garbage) == "accepted":
+        raise ControlFailed(
+            f"GET {path} with a token that is none is answered {answers.garbage.status}, so tokens are not looked at there",
+            hint="See security.authentication.",
         )
     if missing.status >= 500:
         raise ControlFailed(f"GET {path} without a token is answered {missing.status}: neither accepted nor refused")

@@ -1,0 +1,316 @@
+"""The fault matrix: which checks each planted fault turns red. Everything else must stay as it was.
+
+`REFERENCE` faults are planted in the reference service, `OUTSIDE` ones in its database and its Valkey; `TLS` and those of
+`other_service` have services of their own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Turns:
+    """What a fault does.
+
+    Attributes:
+        red: Ids of the checks that fail.
+        unmeasured: Ids of those that can't be measured then, and say so: never a pass.
+        warned: Ids of those that warn.
+    """
+
+    red: tuple[str, ...]
+    unmeasured: tuple[str, ...] = ()
+    warned: tuple[str, ...] = ()
+
+    def as_statuses(self) -> dict[str, str]:
+        """Check → status."""
+        return {
+            **dict.fromkeys(self.red, "fail"),
+            **dict.fromkeys(self.unmeasured, "error"),
+            **dict.fromkeys(self.warned, "warn"),
+        }
+
+
+def turns(*red: str, unmeasured: tuple[str, ...] = (), warned: tuple[str, ...] = ()) -> Turns:
+    return Turns(red, unmeasured, warned)
+
+
+BEHIND_TOKENS = (
+    "security.jwt-alg-none",
+    "security.jwt-audience",
+    "security.jwt-embedded-key",
+    "security.jwt-key-confusion",
+    "security.jwt-key-url",
+    "security.jwt-kid-path",
+    "security.jwt-signature",
+    "security.jwt-time",
+    "security.jwt-weak-key",
+    "security.revocation",
+    "security.token-type",
+)
+"""Where nobody looks at tokens, nothing can be said of how they are looked at."""
+BEHIND_SIGNATURES = (
+    "security.jwt-alg-none",
+    "security.jwt-embedded-key",
+    "security.jwt-key-confusion",
+    "security.jwt-key-url",
+    "security.jwt-kid-path",
+)
+
+REFERENCE: dict[str, Turns] = {
+    "anonymous-accepted": turns(
+        "readiness.authentication", "security.authentication", unmeasured=(*BEHIND_TOKENS, "security.revocation-ttl")
+    ),
+    "jwt-alg-none": turns("security.jwt-alg-none"),
+    "jwt-signature-unchecked": turns("security.jwt-signature", unmeasured=BEHIND_SIGNATURES),
+    "jwt-signature-optional": turns("security.jwt-alg-none", "security.jwt-signature"),
+    "jwt-weak-key": turns(
+        "security.jwt-weak-key",
+        unmeasured=(
+            "security.jwt-audience",
+            "security.jwt-time",
+        ),
+    ),
+    "jwt-expired-accepted": turns("security.jwt-time"),
+    "jwt-skew-large": turns("security.jwt-time"),
+    "jwt-nbf-ignored": turns("security.jwt-time"),
+    "jwt-exp-optional": turns("security.jwt-time"),
+    "jwt-audience-ignored": turns("security.jwt-audience"),
+    "jwt-audience-optional": turns("security.jwt-audience"),
+    "jwt-issuer-ignored": turns("security.jwt-audience"),
+    "jwt-issuer-optional": turns("security.jwt-audience"),
+    "jwt-access-long-lived": turns("readiness.token-settings", "security.token-lifetime"),
+    "jwt-jwk-trusted": turns("security.jwt-embedded-key"),
+    "jwt-jku-trusted": turns("security.jwt-key-url"),
+    "jwt-kid-path": turns("security.jwt-kid-path"),
+    "jwt-refresh-as-access": turns("security.token-type"),
+    "jwt-access-as-refresh": turns("security.refresh-rotation", "security.revocation", "security.token-type"),
+    "refresh-reusable": turns("security.refresh-rotation"),
+    "refresh-family-survives": turns("security.refresh-rotation"),
+    "refresh-long-lived": turns("security.token-lifetime"),
+    "logout-noop": turns("security.revocation", unmeasured=("security.revocation-ttl",)),
+    "logout-keeps-refresh": turns("security.revocation"),
+    "blacklist-ttl-short": turns("security.revocation-ttl"),
+    "blacklist-ttl-none": turns("security.revocation-ttl"),
+    "cors-any-origin": turns("security.cors", "security.cors-bypass"),
+    "cors-wildcard": turns("security.cors", "security.cors-bypass"),
+    "cors-null-origin": turns("security.cors-bypass"),
+    "cors-prefix-match": turns("security.cors-bypass"),
+    "cors-suffix-match": turns("security.cors-bypass"),
+    "cors-http-twin": turns("security.cors-bypass"),
+    "cors-origin-missing": turns("security.cors", unmeasured=("security.cors-bypass",)),
+    "cors-preflight-refused": turns("security.cors"),
+    "rate-limit-off": turns("security.rate-limit", unmeasured=("security.rate-limit-bypass",)),
+    "rate-limit-high": turns("security.rate-limit", unmeasured=("security.rate-limit-bypass",)),
+    "rate-limit-low": turns("security.rate-limit"),
+    "rate-limit-no-retry-after": turns("security.rate-limit"),
+    "rate-limit-forwarded-for": turns("security.rate-limit-bypass"),
+    "rate-limit-real-ip": turns("security.rate-limit-bypass"),
+    "rate-limit-forwarded": turns("security.rate-limit-bypass"),
+    "enumeration-status": turns("security.user-enumeration"),
+    "enumeration-message": turns("security.user-enumeration"),
+    "enumeration-timing": turns("security.user-enumeration"),
+    "header-missing-hsts": turns("readiness.https", "security.headers"),
+    "header-short-hsts": turns("readiness.https", "security.headers"),
+    "header-missing-nosniff": turns("security.headers"),
+    "header-missing-csp": turns("security.headers"),
+    "header-weak-csp": turns("security.headers"),
+    "header-missing-referrer-policy": turns(warned=("security.headers",)),
+    "header-missing-frame-options": turns("security.headers"),
+    "header-missing-cache-control": turns(warned=("security.headers",)),
+    "headers-missing-on-401": turns("security.headers"),
+    "headers-missing-on-404": turns("security.headers"),
+    "cookie-not-secure": turns("security.cookies"),
+    "cookie-not-httponly": turns("security.cookies"),
+    "cookie-no-samesite": turns("security.cookies"),
+    "trace-echo": turns("security.exposure"),
+    "git-exposed": turns("security.exposure"),
+    "env-exposed": turns("security.exposure"),
+    "metrics-open": turns("security.exposure"),
+    "debug-errors": turns("security.malformed-body"),
+    "docs-open": turns("readiness.environment", warned=("security.exposure",)),
+    "server-banner": turns(warned=("security.exposure",)),
+    "malformed-500": turns("security.malformed-body"),
+    "tenant-header-believed": turns("security.tenant-spoofing"),
+    "tenant-query-believed": turns("security.tenant-spoofing"),
+    "tenant-list-leaks": turns("security.tenant-list"),
+    "tenant-read-leaks": turns("security.tenant-read", unmeasured=("security.tenant-spoofing",)),
+    "tenant-update-leaks": turns("security.tenant-write"),
+    "tenant-delete-leaks": turns("security.tenant-write"),
+    "health-500": turns(
+        "health.api",
+        unmeasured=(
+            "security.cors",
+            "security.rate-limit",
+        ),
+    ),
+    "health-unavailable": turns(
+        "health.api",
+        unmeasured=(
+            "security.cors",
+            "security.rate-limit",
+        ),
+    ),
+}
+
+UNSEEN: dict[str, str] = {
+    "rbac-off": "roles are the service's own; no configuration tells which account may do what",
+    "inactive-accepted": "needs an account that is deactivated, which no configuration names",
+    "header-missing-corp": "MDN's Observatory takes no points for it",
+    "headers-missing-on-500": "only together with an answer of 500; see COMBINED",
+    "health-lies": "seen only while a dependency is down; see test_demo.py",
+    "password-weak-rounds": "planted when the accounts are made; see test_checks_login.py and test_demo.py",
+    "password-md5": "the same",
+    "password-plaintext": "the same",
+    "health-slow": "takes 1.5 s a request; see test_checks_api.py",
+}
+"""Faults of the reference service that this matrix does not look for, and why."""
+
+COMBINED: dict[tuple[str, ...], Turns] = {
+    ("headers-missing-on-500", "malformed-500"): turns("security.headers", "security.malformed-body"),
+    ("jwt-alg-none", "logout-noop", "tenant-list-leaks"): turns(
+        "security.jwt-alg-none",
+        "security.revocation",
+        "security.tenant-list",
+        unmeasured=("security.revocation-ttl",),
+    ),
+}
+
+RESTARTED: dict[str, Turns] = {"tenant-body-believed": turns("security.tenant-spoofing")}
+"""Read when the service's modules are imported, so the service is started anew for them."""
+
+
+@dataclass(frozen=True)
+class Outside:
+    """A fault in the database or in Valkey, how it is planted and taken away, and what it turns."""
+
+    plant: tuple[str, ...]
+    undo: tuple[str, ...]
+    turns: Turns
+
+
+TABLES = ("projects", "artifacts", "artifact_usage", "team_members", "process_metrics", "predictions")
+SECOND = "5b2c2a6e-0d6c-4f0b-9a58-6f1f3a9b7c21"
+NOBODY = "00000000-0000-4000-8000-000000000001"
+_CROSSING = (
+    "INSERT INTO team_members (id, tenant_id, project_id, role, experience_level) "
+    f"SELECT '{NOBODY}', '{SECOND}', id, 'maestro-fault', 'senior' FROM projects LIMIT 1"
+)
+_ORPHAN = (
+    "INSERT INTO projects (id, tenant_id, name, problem_class, complexity_score, team_size, start_date) "
+    f"VALUES ('{NOBODY}', '{NOBODY}', 'maestro-fault', 'x', 1, 1, current_date)"
+)
+
+DATABASE: dict[str, Outside] = {
+    "rls-disabled": Outside(
+        ("ALTER TABLE projects DISABLE ROW LEVEL SECURITY",),
+        ("ALTER TABLE projects ENABLE ROW LEVEL SECURITY",),
+        turns("security.multi-tenancy", "security.tenant-rls"),
+    ),
+    "rls-off": Outside(
+        tuple(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY" for table in TABLES),
+        tuple(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY" for table in TABLES),
+        turns("security.multi-tenancy", "security.tenant-rls"),
+    ),
+    "rls-policy-too-wide": Outside(
+        ("CREATE POLICY maestro_fault ON artifacts USING (true) WITH CHECK (true)",),
+        ("DROP POLICY maestro_fault ON artifacts",),
+        turns("security.tenant-rls"),
+    ),
+    "rls-without-check": Outside(
+        ("CREATE POLICY maestro_fault ON artifacts FOR INSERT WITH CHECK (true)",),
+        ("DROP POLICY maestro_fault ON artifacts",),
+        turns("security.tenant-rls"),
+    ),
+    "app-role-bypasses-rls": Outside(
+        ("ALTER ROLE maestro_app BYPASSRLS",),
+        ("ALTER ROLE maestro_app NOBYPASSRLS",),
+        turns("security.postgres-role", "security.tenant-rls"),
+    ),
+    "postgres-superuser": Outside(
+        ("ALTER ROLE maestro_app SUPERUSER",),
+        ("ALTER ROLE maestro_app NOSUPERUSER",),
+        turns("security.postgres-role", "security.tenant-rls"),
+    ),
+    "postgres-create-on-public": Outside(
+        ("GRANT CREATE ON SCHEMA public TO maestro_app",),
+        ("REVOKE CREATE ON SCHEMA public FROM maestro_app",),
+        turns("security.postgres-role"),
+    ),
+    "postgres-server-programs": Outside(
+        ("GRANT pg_execute_server_program TO maestro_app",),
+        ("REVOKE pg_execute_server_program FROM maestro_app",),
+        turns("security.postgres-role"),
+    ),
+    "tenant-unique-oracle": Outside(
+        ("CREATE UNIQUE INDEX maestro_fault ON projects (name, start_date)",),
+        ("DROP INDEX maestro_fault",),
+        turns("security.tenant-constraints"),
+    ),
+    "tenant-exclusion-oracle": Outside(
+        ("ALTER TABLE projects ADD CONSTRAINT maestro_fault EXCLUDE USING btree (name WITH =)",),
+        ("ALTER TABLE projects DROP CONSTRAINT maestro_fault",),
+        turns("security.tenant-constraints"),
+    ),
+    "tenant-row-crosses": Outside(
+        (_CROSSING,),
+        (f"DELETE FROM team_members WHERE id = '{NOBODY}'",),
+        turns("security.tenant-orphans"),
+    ),
+    "tenant-row-orphaned": Outside(
+        (
+            "ALTER TABLE projects DISABLE TRIGGER ALL",
+            _ORPHAN,
+            "ALTER TABLE projects ENABLE TRIGGER ALL",
+            "ALTER TABLE projects DISABLE ROW LEVEL SECURITY",
+        ),
+        (f"DELETE FROM projects WHERE id = '{NOBODY}'", "ALTER TABLE projects ENABLE ROW LEVEL SECURITY"),
+        turns("security.multi-tenancy", "security.tenant-orphans", "security.tenant-rls"),
+    ),
+    "replication-slot-abandoned": Outside(
+        ("SELECT pg_create_physical_replication_slot('maestro_fault', true)",),
+        ("SELECT pg_drop_replication_slot('maestro_fault')",),
+        turns("health.replication-lag"),
+    ),
+    "replication-slot-lost": Outside(
+        (
+            "SELECT pg_create_physical_replication_slot('maestro_fault', true)",
+            "ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'",
+            "SELECT pg_reload_conf()",
+            *("SELECT pg_logical_emit_message(false, 'maestro', 'x')", "SELECT pg_switch_wal()") * 3,
+            "CHECKPOINT",
+        ),
+        (
+            "SELECT pg_drop_replication_slot('maestro_fault')",
+            "ALTER SYSTEM RESET max_slot_wal_keep_size",
+            "SELECT pg_reload_conf()",
+        ),
+        turns("health.replication-lag"),
+    ),
+}
+
+_ORDINARY = (
+    "ACL SETUSER app -@all +@read +@write +@connection +@transaction -@dangerous +ping +info +acl|whoami +acl|dryrun"
+)
+_OFF = "ACL SETUSER default reset"
+VALKEY: dict[str, Outside] = {
+    "redis-no-password": Outside(("ACL SETUSER default on nopass ~* +@all",), (_OFF,), turns("security.redis-auth")),
+    "redis-default-password": Outside(
+        ("ACL SETUSER default on >redis ~* +@all",), (_OFF,), turns("security.redis-auth")
+    ),
+    "redis-user-may-everything": Outside(("ACL SETUSER app +@all",), (_ORDINARY,), turns("security.redis-acl")),
+    "redis-user-may-config": Outside(("ACL SETUSER app +config",), (_ORDINARY,), turns("security.redis-acl")),
+}
+
+TLS: dict[str, tuple[str, str]] = {
+    "tls-10-taken": ("security.tls-versions", "fail"),
+    "tls-11-taken": ("security.tls-versions", "fail"),
+    "tls-null-suite": ("security.tls-suites", "fail"),
+    "tls-anonymous-suite": ("security.tls-suites", "fail"),
+    "tls-static-rsa": ("security.tls-suites", "warn"),
+}
+"""Planted in a TLS server by test_probes_tls.py."""
+
+POSTGRES_TLS = ("postgres-without-tls", "postgres-plain-taken")
+"""Planted in a PostgreSQL of its own by test_probes_postgres_tls.py."""

@@ -1,0 +1,177 @@
+"""Every check can fail, and none cries wolf: each planted fault turns exactly the checks red that the tables name."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+import redis
+from fault_tables import (
+    COMBINED,
+    DATABASE,
+    POSTGRES_TLS,
+    REFERENCE,
+    RESTARTED,
+    TLS,
+    UNSEEN,
+    VALKEY,
+    Outside,
+)
+from other_service import FAULTS as OTHER_FAULTS
+from probed_platform import ProbedPlatform, start_probed
+from reference_platform import ReferencePlatform
+
+from maestro_cli.api import Check
+from maestro_cli.config import without_file
+from maestro_cli.demo.plants import all_plants
+from maestro_cli.demo.service import fault_names
+from maestro_cli.discovery import discover
+
+pytestmark = pytest.mark.timeout(60)
+
+
+@functools.cache
+def built_in() -> tuple[Check, ...]:
+    return tuple(discover(without_file(Path.cwd()), plugins=False).checks.values())
+
+
+def asking() -> list[Check]:
+    """Those that ask the service; no other one can notice a fault in it."""
+    return [check for check in built_in() if check.requests]
+
+
+def looking_at_servers() -> list[Check]:
+    """Those that look at the database or at Redis, without the bursts."""
+    ids = {row for outside in (*DATABASE.values(), *VALKEY.values()) for row in outside.turns.as_statuses()}
+    others = {"health.postgres-answers", "health.query", "health.redis-answers", "readiness.redis-durability"}
+    others |= {"readiness.connections", "readiness.tenant-indexes", "health.postgres-up", "health.redis-up"}
+    return [check for check in built_in() if check.id in ids | others]
+
+
+@pytest.fixture(scope="module")
+def probed(reference_platform: ReferencePlatform) -> Iterator[ProbedPlatform]:
+    running = start_probed(reference_platform)
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+def statuses(probed: ProbedPlatform, checks: list[Check]) -> dict[str, str]:
+    """Check → status, of those that did not pass and were not left out."""
+    report = probed.run(checks)
+    assert {row.id for row in report.checks} == {check.id for check in checks}
+    return {row.id: f"{row.status}" for row in report.checks if row.status not in ("pass", "skip")}
+
+
+def test_the_healthy_service_has_no_finding(probed: ProbedPlatform) -> None:
+    probed.plant()
+    report = probed.run(asking())
+    assert {row.id: row.message for row in report.checks if row.status != "pass"} == {}
+
+
+@pytest.mark.parametrize("fault", REFERENCE)
+def test_a_fault_of_the_service_turns_its_checks_red_and_no_other(probed: ProbedPlatform, fault: str) -> None:
+    probed.plant(fault)
+    assert statuses(probed, asking()) == REFERENCE[fault].as_statuses()
+
+
+@pytest.mark.parametrize("faults", COMBINED, ids="+".join)
+def test_faults_do_not_hide_each_other(probed: ProbedPlatform, faults: tuple[str, ...]) -> None:
+    probed.plant(*faults)
+    assert statuses(probed, asking()) == COMBINED[faults].as_statuses()
+
+
+@pytest.mark.parametrize("fault", RESTARTED)
+def test_a_fault_that_needs_a_start_of_its_own(probed: ProbedPlatform, fault: str) -> None:
+    with probed.platform.start(fault) as service:
+        own = ProbedPlatform(probed.platform, probed.process, int(service.url.rpartition(":")[2]))
+        checks = [check for check in asking() if ".tenant-" in check.id or "-login" in check.id]
+        assert statuses(own, checks) == RESTARTED[fault].as_statuses()
+
+
+@pytest.fixture
+def in_database(probed: ProbedPlatform, request: pytest.FixtureRequest) -> Iterator[Outside]:
+    fault: Outside = DATABASE[request.param]
+    probed.plant()
+    name = probed.platform.environment["DATABASE_URL"].rpartition("/")[2]
+    connection = psycopg2.connect(probed.platform.postgres.url_for(name).reveal())
+    connection.autocommit = True
+    try:
+        with connection.cursor() as cursor:
+            try:
+                for statement in fault.plant:
+                    cursor.execute(statement)
+                yield fault
+            finally:
+                for statement in fault.undo:
+                    cursor.execute(statement)
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("in_database", DATABASE, indirect=True)
+def test_a_fault_of_the_database(probed: ProbedPlatform, in_database: Outside) -> None:
+    assert statuses(probed, looking_at_servers()) == in_database.turns.as_statuses()
+
+
+@pytest.mark.parametrize("fault", VALKEY)
+def test_a_fault_of_valkey(probed: ProbedPlatform, fault: str) -> None:
+    probed.plant()
+    outside = VALKEY[fault]
+    with redis.Redis.from_url(probed.platform.valkey.admin_url.reveal()) as client:
+        try:
+            for command in outside.plant:
+                client.execute_command(*command.split())
+            assert statuses(probed, looking_at_servers()) == outside.turns.as_statuses()
+        finally:
+            for command in outside.undo:
+                client.execute_command(*command.split())
+
+
+def test_the_servers_are_as_they_were(probed: ProbedPlatform) -> None:
+    probed.plant()
+    assert statuses(probed, looking_at_servers()) == {}
+
+
+PLANTED = {*REFERENCE, *RESTARTED, *DATABASE, *VALKEY, *OTHER_FAULTS, *TLS, *POSTGRES_TLS}
+
+
+def test_every_fault_of_the_service_is_looked_for_or_said_not_to_be() -> None:
+    looked_for = {*REFERENCE, *RESTARTED}
+    assert not looked_for & set(UNSEEN)
+    assert looked_for | set(UNSEEN) == set(fault_names())
+
+
+def test_a_check_names_the_faults_that_the_matrix_proves() -> None:
+    red = {fault: row.red for fault, row in {**REFERENCE, **RESTARTED}.items()}
+    red |= {fault: outside.turns.red for fault, outside in {**DATABASE, **VALKEY}.items()}
+    wrong = [
+        f"{check.id} claims {fault}, which does not turn it red"
+        for check in built_in()
+        for fault in check.faults
+        if fault in red and check.id not in red[fault] and fault not in OTHER_FAULTS
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("check", [pytest.param(check, id=check.id) for check in built_in()])
+def test_every_check_has_two_faults_that_are_planted(check: Check) -> None:
+    assert len(check.faults) >= 2, "a check that has been seen to fail in one way only may not look at the other"
+    if check.requests or check.id in {row for o in (*DATABASE.values(), *VALKEY.values()) for row in o.turns.red}:
+        assert set(check.faults) <= PLANTED | set(all_plants()) | planted_elsewhere(), "named, but planted nowhere"
+
+
+@functools.cache
+def planted_elsewhere() -> frozenset[str]:
+    """Names of faults that other test files plant, written out there."""
+    folder = Path(__file__).parent
+    text = "\n".join(path.read_text() for path in folder.glob("test_*.py"))
+    return frozenset(fault for check in built_in() for fault in check.faults if f'"{fault}"' in text)
+
+
+def test_there_are_more_than_a_hundred() -> None:
+    assert len(PLANTED | set(all_plants())) > 100
