@@ -1,4 +1,5 @@
 # ruff: noqa: S311, S324 - usual seeds and hashes of words are what is planted
+# ruff: noqa: RUF001 - words in other alphabets are planted too
 """Weak secrets of every kind: (bits asked for, value). What the audit must find, all of it.
 
 Collected from tutorials, from what people type when asked for something random, and from what programs make that only
@@ -371,7 +372,7 @@ plant(
     base64.b85encode(b"my super secret password for production").decode(),
     base64.a85encode(b"my super secret password for production").decode(),
     codecs.encode("MySuperSecretPasswordForProductionDatabase2025", "rot13"),
-    "my-secret-key-for-jwt".encode().hex()[::-1] * 2,
+    b"my-secret-key-for-jwt".hex()[::-1] * 2,
     base64.b64encode(b"secret-key-" * 5).decode()[::-1],
     "".join(chr(33 + (ord(c) - 33 + 47) % 94) for c in "MySuperSecretPasswordForProductionDatabase2025"),
     "b4d455c0ffee" * 6,

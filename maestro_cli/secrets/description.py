@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from math import lgamma, log, log2
 
+from maestro_cli.secrets.encodings import rot13, rot47
 from maestro_cli.secrets.vocabulary import known_fragments, known_text, letter_costs, vocabulary
 
 LONGEST = 512
@@ -26,6 +27,7 @@ LONGEST = 512
 
 _LEET = str.maketrans("013457@$!8+(|", "oieastasibtcl")
 _LEET_L = str.maketrans("013457@$!8+(|", "oleasta$lbtcl")
+_TURNED_SIZES = {26, 36, 64, 95}
 _DATE = re.compile(r"(?:19|20)\d\d[-/._]?(?:0[1-9]|1[0-2])[-/._]?(?:0[1-9]|[12]\d|3[01])|(?:19|20)\d\d")
 _DIGITS = re.compile(r"\d{3,}")
 _LETTERS = re.compile(r"[a-z]{4,}")
@@ -143,6 +145,10 @@ def _transformed(value: str, size: int, names: Collection[str]) -> Iterator[Desc
     backwards = _cut(value[::-1], size, names)
     if backwards.kind != "random":
         yield replace(backwards, bits=backwards.bits + 3)
+    for turned in (rot13(value), rot47(value)) if size in _TURNED_SIZES else ():
+        found = _cut(turned, size, names)
+        if found.kind != "random":
+            yield replace(found, bits=found.bits + 3)
     for step in (2, 3):
         if len(value) >= 8 * step:
             parts = [value[start::step] for start in range(step)]
@@ -151,11 +157,11 @@ def _transformed(value: str, size: int, names: Collection[str]) -> Iterator[Desc
                 yield replace(once, bits=once.bits + 6)
             bits = sum(min(_pattern_bits(part, size), frequency_bits(part, size)) for part in parts)
             yield Description(bits + 5, "interleaved sequences")
-    if size in {16, 36, 64} and len(value) >= 16:
-        yield Description(_classes_apart(value) + 5, "letters and digits in a pattern")
+    if size in {16, 36, 64, 95} and len(value) >= 16:
+        yield Description(_classes_apart(value, size) + 5, "letters and digits in a pattern")
 
 
-def _classes_apart(value: str) -> float:
+def _classes_apart(value: str, size: int) -> float:
     """Bits of: the pattern of upper case, lower case, digits and others; then each class by itself.
 
     People (and language models) who type "random" characters alternate between letters and digits, walk through the
@@ -163,14 +169,12 @@ def _classes_apart(value: str) -> float:
     """
     digits = "".join(filter(str.isdigit, value))
     letters = "".join(filter(str.isalpha, value)).lower()
-    others = len(value) - len(digits) - len(letters)
-    letter_count = 6 if re.fullmatch(r"[0-9a-fA-F]*", value) else 26
+    others = "".join(char for char in value if not char.isalnum())
     pattern = "".join("d" if c.isdigit() else "u" if c.isupper() else "l" if c.isalpha() else "o" for c in value)
-    kinds = len(set(pattern))
-    bits = _markov_bits(pattern, max(kinds, 2)) + others * 2
-    for part, size in ((digits, 10), (letters, letter_count)):
+    bits = _markov_bits(pattern, max(len(set(pattern)), 2))
+    for part, kinds in ((digits, 10), (letters, 6 if size == 16 else 26), (others, 33 if size == 95 else 3)):
         if part:
-            bits += min(_pattern_bits(part, size), frequency_bits(part, size), _unrepeated_bits(part, size)) + 2
+            bits += min(_pattern_bits(part, kinds), frequency_bits(part, kinds), _unrepeated_bits(part, kinds)) + 2
     return bits
 
 
@@ -225,7 +229,10 @@ def _cut(value: str, size: int, names: Collection[str]) -> Description:
 def _pattern_bits(value: str, size: int) -> float:
     """Bits of the cheapest cut without words: sequences, walks, copies and known text only."""
     folded = value.lower() if value.isascii() else value
-    return _cheapest(size, _patterns(value, folded, size))[0]
+    found = _patterns(value, folded, size)
+    if not any(found):
+        return len(value) * (_LITERAL + log2(size)) + 3
+    return _cheapest(size, found)[0]
 
 
 def _patterns(value: str, folded: str, size: int) -> _Found:
@@ -291,7 +298,7 @@ def _case_bits(piece: str) -> float:
 
 def _words(value: str, folded: str, names: Collection[str], found: _Found) -> None:
     lists = vocabulary()
-    ranks, stems = lists.ranks, lists.stems
+    ranks, stems, longest = lists.ranks, lists.stems, lists.longest
     length = len(folded)
     spellings = [folded]
     for table in (_LEET, _LEET_L):
@@ -299,11 +306,11 @@ def _words(value: str, folded: str, names: Collection[str], found: _Found) -> No
         if plain not in spellings:
             spellings.append(plain)
     for which, text in enumerate(spellings):
-        for start in range(length - 2):
-            stem = text[start : start + 4]
-            if stem not in stems and text[start : start + 3] not in ranks:
-                continue
-            for end in range(start + 3, min(start + lists.longest, length) + 1):
+        starts = [
+            start for start in range(length - 2) if text[start : start + 4] in stems or text[start : start + 3] in stems
+        ]
+        for start in starts:
+            for end in range(start + 3, min(start + longest, length) + 1):
                 rank = ranks.get(text[start:end])
                 if rank is None:
                     continue

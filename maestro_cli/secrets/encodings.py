@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import codecs
+import contextlib
 import re
 from collections.abc import Iterator
 from urllib.parse import unquote_to_bytes
@@ -13,6 +14,7 @@ _HEX = re.compile(r"(?:0x)?((?:[0-9a-fA-F]{2}){6,})\Z")
 _SPACED_HEX = re.compile(r"[0-9a-fA-F]{2}(?:[:\s,-][0-9a-fA-F]{2}){5,}\Z")
 _ESCAPED_HEX = re.compile(r"(?:\\x[0-9a-fA-F]{2}){4,}\Z")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{10,}={0,2}\Z")
+_BASE85 = re.compile(r"[!-~]{15,}")
 _BASE32 = re.compile(r"[A-Z2-7]{16,}={0,6}\Z")
 _PERCENT = re.compile(r"%[0-9a-fA-F]{2}")
 _DECIMAL = re.compile(r"\[?\d{1,3}(?:[\s,]+\d{1,3}){7,}\]?\Z")
@@ -34,11 +36,18 @@ def decodings(value: str) -> Iterator[tuple[str, bytes]]:
         yield "URL escapes", unquote_to_bytes(value)
     if _BASE64.match(value) and (decoded := _base64(value)) is not None:
         yield "base64", decoded
+    elif _BASE85.fullmatch(value):
+        yield from _base85(value)
 
 
 def rot13(value: str) -> str:
     """The letters turned by thirteen places."""
     return codecs.encode(value, "rot13")
+
+
+def rot47(value: str) -> str:
+    """All printable characters turned by 47 places."""
+    return "".join(chr(33 + (ord(char) + 14) % 94) if "!" <= char <= "~" else char for char in value)
 
 
 def as_text(data: bytes) -> str | None:
@@ -59,6 +68,12 @@ def _base64(value: str) -> bytes | None:
         return base64.b64decode(text + "=" * (-len(text) % 4))
     except binascii.Error:
         return None
+
+
+def _base85(value: str) -> Iterator[tuple[str, bytes]]:
+    for name, decode in (("base85", base64.b85decode), ("ascii85", base64.a85decode)):
+        with contextlib.suppress(ValueError):
+            yield name, decode(value.encode())
 
 
 def _base32(value: str) -> bytes | None:

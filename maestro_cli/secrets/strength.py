@@ -23,8 +23,8 @@ from maestro_cli.secrets.vocabulary import FUNCTION_WORDS, is_digest_of_word, pu
 
 FLOOR_BITS = 128
 """What a secret must hold where nothing is configured for it: OWASP ASVS 5.0, 11.2.3."""
-MARGIN_BITS = 16
-"""A uniformly random value is described this much too short once in 65,000 times at most, in practice far less often."""
+MARGIN_BITS = 10
+"""A random value's description is this much shorter than the value about once in a million times (measured)."""
 WORD_BITS = 12.9
 """One word of a random passphrase: log2 of 7776, the size of a diceware list."""
 
@@ -35,12 +35,14 @@ _PLACEHOLDER = re.compile(
     | (?<![a-z])your[-_ ] | placeholder | example | do[-_ ]?not[-_ ]?use | not[-_ ]?(?: for|in)[-_ ]?prod
     | django-insecure- | insecure[-_ ] | to[-_ ]?be[-_ ]?(?: changed|modified|replaced|defined|set )
     | (?<![a-z0-9])(?: insert|put|enter|add|set|paste|generate )[-_ ](?: your|the|here|this|me )(?![a-z0-9])
+    | openssl[ ]rand | token_(?: hex|urlsafe|bytes )\( | process\.env | os\.environ | getenv\( | randombytes\(
+    | \A(?: arn:aws|op://|vault:|ssm:|/(?: run|etc|var|opt|mnt|home|secrets )/)
     | (?<![a-z0-9])(?: todo|fixme|redacted|dummy|sample )(?![a-z0-9]) | here\.\.\. | \.\.\.\Z
     """,
     re.VERBOSE | re.IGNORECASE,
 )
 _TEMPLATE = re.compile(
-    r"<[\w .:-]+>|\$\{[\w.:?-]+\}|\$\w+|\$\([\w ./-]+\)|\{\{[\w .|:-]+\}\}|%\w+%|\[[\w .:-]+\]|__\w+__|@@?\w+@@?"
+    r"<[\w .:-]+>|\$\{[\w.:?-]+\}|\$\w+|\$\([\w ./-]+\)|`[\w ./-]+`|\{\{[\w .|:-]+\}\}|%\w+%|\[[\w .:-]+\]|__\w+__|@@?\w+@@?"
     r"|x{3,}|\*{3,}|\.{3,}|-{3,}|_{3,}|\?{3,}|#{3,}|none|null|nil|undefined|unset|empty|true|false|n/?a|tbd|todo|secret",
     re.IGNORECASE,
 )
@@ -60,6 +62,7 @@ _STORED_HASH = re.compile(
     r"\$2[abxy]?\$\d\d\$[./A-Za-z0-9]{22,}|\$(?:1|5|6|7|y|gy)\$[./A-Za-z0-9=,$]+\$[./A-Za-z0-9]{22,}"
     r"|\$(?:argon2(?:id|i|d)|pbkdf2[\w-]*|scrypt)\$|pbkdf2_sha\d+\$\d+\$|scrypt:\d+:|\{SSHA\}"
 )
+_PUBLIC_KEY = re.compile(r"(?:ssh-(?:rsa|ed25519|dss)|ecdsa-sha2-[\w-]+|sk-ssh-[\w@.-]+) AAAA|age1[0-9a-z]{58}\Z")
 _CAMEL_CASE = re.compile(r"(?:[A-Z][a-z-]+){4,}")
 
 
@@ -136,7 +139,7 @@ def size_bits(value: str) -> float:
 
 def _words_near(name: str, words: Collection[str]) -> tuple[str, ...]:
     parts = re.findall(r"[a-z0-9]{3,}", " ".join((name.replace("_", " "), *words)).lower())
-    return tuple(dict.fromkeys(parts))
+    return tuple(dict.fromkeys((*parts, *map(str.lower, words), name.lower())))
 
 
 def _judge_pem(value: str) -> list[Problem]:
@@ -155,6 +158,8 @@ def _by_form(name: str, value: str) -> list[Problem]:
         return [Problem("same-as-name", "is the name of its own variable")]
     if _ADDRESS.fullmatch(value.lower().removeprefix("base64:")):
         return [Problem("address", "is a URL, a host name or an e-mail address")]
+    if _PUBLIC_KEY.match(value):
+        return [Problem("public-key", "is a public key, which is no secret")]
     if _STORED_HASH.match(value):
         return [Problem("digest", "is a stored password hash, not a random secret")]
     if _TIMED_UUID.fullmatch(value):
@@ -180,15 +185,13 @@ def _fingerprint(text: str) -> bytes:
 
 
 def _by_decoding(value: str, bits: int, near: tuple[str, ...], depth: int = 0) -> list[Problem]:
-    for encoding, data in decodings(value):
-        if is_digest_of_word(data):
+    readings = [*decodings(value), *((f"{name}, backwards", data) for name, data in decodings(value[::-1]))]
+    for encoding, data in readings:
+        if is_digest_of_word(data, near):
             return [Problem("digest", "is the hash of a common word")]
         text = as_text(data) if len(data) >= 6 else None
         if text is None:
-            if (
-                len(data) >= 12
-                and describe(data.decode("latin-1"), alphabet=256).bits < min(bits, len(data) * 8) - MARGIN_BITS
-            ):
+            if encoding in _BYTES and len(data) >= 12 and _is_pattern(data, bits):
                 return [Problem("guessable", f"is a pattern of bytes in {encoding}")]
             continue
         if not re.fullmatch(r"[\w+/=-]+", text, re.ASCII):
@@ -198,6 +201,13 @@ def _by_decoding(value: str, bits: int, near: tuple[str, ...], depth: int = 0) -
         if inner or size_bits(text) < bits * 0.99 or _by_description(text, bits, near):
             return [Problem("encoded-text", f"is text in {encoding}")]
     return []
+
+
+_BYTES = {"hexadecimal", "base64", "base32", "decimal"}
+
+
+def _is_pattern(data: bytes, bits: int) -> bool:
+    return describe(data.decode("latin-1"), alphabet=256).bits < min(bits, len(data) * 8) - MARGIN_BITS
 
 
 def _by_description(value: str, bits: int, near: tuple[str, ...]) -> list[Problem]:

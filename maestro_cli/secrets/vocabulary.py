@@ -6,6 +6,7 @@ The data files lie beside this module; their first lines say where they come fro
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -100,28 +101,36 @@ def seeded() -> frozenset[bytes]:
 
 
 _USUAL_ALGORITHM = {16: "md5", 20: "sha1", 24: "sha256", 28: "sha224", 32: "sha256", 48: "sha384", 64: "sha512"}
-_OTHER_ALGORITHMS = ("md5", "sha1", "sha256", "sha512", "sha3_256", "sha3_512", "blake2s", "blake2b")
-_DIGEST_SIZES = {"md5": 16, "sha1": 20, "sha256": 32, "sha3_256": 32, "blake2s": 32}
+_ALGORITHMS = ("md5", "sha1", "sha256", "sha512", "sha3_256", "sha3_512", "blake2s", "blake2b")
 _PREFIX = 12
-"""Bytes of a digest that are compared: a longer digest cut to size is found too."""
+"""Bytes of a digest that are compared: a longer digest cut to size is found too, and two behind each other."""
 
 
-def is_digest_of_word(data: bytes) -> bool:
-    """Whether bytes are the digest of a common word or password.
+def is_digest_of_word(data: bytes, near: Iterable[str] = ()) -> bool:
+    """Whether bytes are the digest of a common word, password or phrase.
 
-    Each word is taken as it is, with the newline that `echo word | sha256sum` adds, capitalised, with the usual
-    numbers behind it, and the commonest are hashed twice. The digests are made here rather than shipped: it takes
-    about 25 ms, once, and only when a value is as long as a digest.
+    Each is taken as it is, with the newline that `echo word | sha256sum` adds, capitalised, with the usual numbers
+    behind it, and the commonest are hashed twice. The digests are made here rather than shipped: it takes about 20 ms,
+    once, and only when a value is as long as a digest.
+
+    Args:
+        data: The bytes of a value.
+        near: Further words: names of things here.
     """
     usual = _USUAL_ALGORITHM.get(len(data))
     if usual is None:
         return False
     start = data[:_PREFIX]
-    return start in _digests(usual) or any(
-        start in _digests_of_frequent(name)
-        for name in _OTHER_ALGORITHMS
-        if name != usual and _DIGEST_SIZES.get(name, 64) >= len(data)
+    close = [form for word in near for form in (word, word.lower(), word.upper(), word.capitalize())]
+    return (
+        start in _digests(usual)
+        or any(start in _digests_of_frequent(name) for name in _ALGORITHMS if name != usual)
+        or any(start == _digest(name, word.encode()) for name in _ALGORITHMS for word in close)
     )
+
+
+def _digest(algorithm: str, data: bytes) -> bytes:
+    return hashlib.new(algorithm, data, usedforsecurity=False).digest()[:_PREFIX]
 
 
 @cache
@@ -131,8 +140,8 @@ def _digests(algorithm: str) -> frozenset[bytes]:
     for inner in ("md5", "sha1", "sha256"):
         for word in vocabulary().common[:300]:
             once = hashlib.new(inner, word.encode(), usedforsecurity=False)
-            found.add(make(once.hexdigest().encode(), usedforsecurity=False).digest()[:_PREFIX])
-            found.add(make(once.digest(), usedforsecurity=False).digest()[:_PREFIX])
+            found.add(_digest(algorithm, once.hexdigest().encode()))
+            found.add(_digest(algorithm, once.digest()))
     return frozenset(found)
 
 
@@ -144,21 +153,45 @@ def _digests_of_frequent(algorithm: str) -> frozenset[bytes]:
     )
 
 
+_FIRST = ("", "my", "super", "your", "our", "the", "jwt", "api", "app", "test", "dev", "prod", "very")
+_SECOND = ("secret", "private", "signing", "encryption", "access", "refresh", "session", "auth", "database", "jwt")
+_THIRD = ("", "key", "token", "password", "secret", "123", "value")
+_PHRASES = """
+hello world|Hello World|Hello, World!|hello, world|hello world!|Hello World!|helloworld|HelloWorld|this is a secret|this is secret
+this is my secret|this is a secret key|this is my secret key|thisisasecret|thisisasecretkey|thisismysecret|this is a test|thisisatest
+my secret password|my super secret key|my super secret password|my very secret key|mySecretKey|MySecretKey|my_super_secret_key
+my-super-secret-key|p@ssw0rd|P@ssw0rd|P@ssword|Passw0rd|passw0rd|Pa55w0rd|P@$$w0rd|p4ssw0rd|s3cr3t|S3cr3t|s3cret|secret!|Secret!
+keyboard cat|correct horse battery staple|correcthorsebatterystaple|the quick brown fox jumps over the lazy dog
+The quick brown fox jumps over the lazy dog|The quick brown fox jumps over the lazy dog.|lorem ipsum|Lorem ipsum
+Lorem ipsum dolor sit amet|foo bar|foobar|foobarbaz|foo bar baz|asdf|asdfasdf|qwertyuiop|abc|abcd|abcdef|abcdefg|1q2w3e4r|1qaz2wsx
+change me|change-me|change_me|Change Me|please change me|to be changed|do not use in production|not-so-secret|top secret|topsecret
+jwt_secret_key|JWT_SECRET_KEY|JWT_SECRET|SECRET_KEY|secret_key|SECRET|API_KEY|some secret|some-secret|somesecret|a secret|mypassword
+"""
+
+
 @cache
 def _digest_sources() -> list[bytes]:
     lists = vocabulary()
-    parts = ("my", *lists.common[:28])
+    parts = ("my", *lists.common[:24])
     pairs = [f"{one}{glue}{two}" for one in parts for two in parts for glue in ("", "-", "_", " ")]
+    triples = [
+        glue.join(part for part in (one, two, three) if part)
+        for one in _FIRST
+        for two in _SECOND
+        for three in _THIRD
+        for glue in ("", "-", "_", " ")
+    ]
     numbered = [
         form + number
-        for word in lists.common[:250]
+        for word in lists.common[:100]
         for form in (word, word.capitalize())
         for number in ("1", "12", "123", "1234", "12345", "!", "123!", "2024", "2025")
     ]
-    capitals = [form for word in lists.common[:1000] for form in (word.capitalize(), word.upper())]
-    numbers = map(str, (*range(2000), 12345, 123456, 1234567, 12345678, 123456789, 1234567890))
-    plain = ["", *lists.common[:4000], *lists.passwords[:1500], *numbers, *pairs, *numbered, *capitals]
-    return [*(word.encode() for word in plain), *(word.encode() + b"\n" for word in plain[:3000])]
+    capitals = [form for word in lists.common[:800] for form in (word.capitalize(), word.upper())]
+    numbers = map(str, (*range(300), 12345, 123456, 1234567, 12345678, 123456789, 1234567890))
+    phrases = _PHRASES.replace("\n", "|").split("|")  # an empty one among them: the digest of nothing
+    plain = [*phrases, *lists.common[:3000], *lists.passwords[:1200], *numbers, *triples, *pairs, *numbered, *capitals]
+    return [*(word.encode() for word in plain), *(word.encode() + b"\n" for word in plain[:1500])]
 
 
 def _read(name: str) -> str:
