@@ -111,6 +111,24 @@ def test_a_teams_own_chain_gets_the_same_schema(database: str, postgres_server: 
         tenants.alembic_revision(database, tenancy, chain / "versions")
 
 
+def test_a_teams_own_chain_goes_back_too(database: str, postgres_server: EmbeddedPostgres, chain: Path) -> None:
+    run(database, SEED, ROWS)
+    url = database.replace("postgresql", "postgresql+psycopg2", 1)
+    assert alembic(chain, "upgrade", "abc", ini=chain / "alembic.ini", TEAM_URL=url).returncode == 0
+    before = dump(postgres_server, database)
+    tenants.alembic_revision(database, TENANCY, chain / "versions")
+    assert alembic(chain, "upgrade", "head", ini=chain / "alembic.ini", TEAM_URL=url).returncode == 0
+    other = "22222222-2222-4222-8222-222222222222"
+    run(database, f"INSERT INTO tenants VALUES ('{other}', 'B', 'b')", f"UPDATE artifacts SET tenant_id = '{other}'")
+    refused = alembic(chain, "downgrade", "-1", ini=chain / "alembic.ini", TEAM_URL=url)
+    assert refused.returncode == 1
+    assert "other tenants have rows in artifacts" in refused.stderr
+    run(database, "UPDATE artifacts SET tenant_id = DEFAULT")
+    done = alembic(chain, "downgrade", "-1", ini=chain / "alembic.ini", TEAM_URL=url)
+    assert done.returncode == 0, done.stderr
+    assert dump(postgres_server, database) == before
+
+
 def test_the_head_of_a_chain_is_found_or_refused(chain: Path) -> None:
     versions = chain / "versions"
     assert head_of(versions) == "abc"

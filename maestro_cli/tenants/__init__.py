@@ -100,7 +100,7 @@ def alembic_revision(url: str, tenancy: Tenancy, directory: Path, *, contract: b
         found, spec = current_plan(session, tenancy, contract=contract)
     if not found.steps:
         raise Refused("nothing is left to do: there is no revision to write")
-    name, text = render_revision(found, None, spec, after=after)
+    name, text = render_revision(found, spec, after=after)
     path = directory / name
     try:
         with path.open("x", encoding="utf-8") as stream:

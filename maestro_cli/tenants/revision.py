@@ -15,7 +15,7 @@ from maestro_cli.tenants import sql
 from maestro_cli.tenants.locks import CONFLICTS
 from maestro_cli.tenants.script import loop
 from maestro_cli.tenants.spec import Spec
-from maestro_cli.tenants.steps import Mode, Plan, Step
+from maestro_cli.tenants.steps import LockMode, Mode, Plan, Step
 
 _HEAD = '''\
 """Divide the database among tenants.
@@ -139,12 +139,11 @@ def _assigned(path: Path) -> dict[str, object]:
     return values
 
 
-def render_revision(up: Plan, down: Plan | None, spec: Spec, *, after: str | None) -> tuple[str, str]:
+def render_revision(up: Plan, spec: Spec, *, after: str | None) -> tuple[str, str]:
     """The file's name and text.
 
     Args:
         up: What is left to do.
-        down: The way back from there, where it can be told beforehand.
         spec: Names.
         after: The revision that it follows.
     """
@@ -152,11 +151,7 @@ def render_revision(up: Plan, down: Plan | None, spec: Spec, *, after: str | Non
     text = _HEAD.format(revision=revision, revises=after or "", down=after)
     text += "".join(_steps(up, spec)) or "    pass\n"
     text += "\n\ndef downgrade():\n"
-    if down is None:
-        text += '    raise RuntimeError("go back with: maestro migrate rollback")\n'
-    else:
-        text += "    with op.get_context().autocommit_block():\n        _steps_back()\n\n\ndef _steps_back():\n"
-        text += "".join(_steps(down, spec)) or "    pass\n"
+    text += _downgrade(up, spec)
     return f"{revision}_tenants.py", text
 
 
@@ -179,6 +174,35 @@ def _steps(plan: Plan, spec: Spec) -> Iterator[str]:
             for statement in statements:
                 yield from _dropping_first(step, statement, spec)
                 yield f"    _run({_source(statement)})\n"
+
+
+def _downgrade(up: Plan, spec: Spec) -> str:
+    """The way back of an expansion: refused while another tenant has rows. More than that is maestro's own business."""
+    kinds = {step.id.partition(":")[0] for step in up.steps}
+    added = [step.table for step in up.steps if step.id.startswith("column:")]
+    if not kinds <= {"tenants", "default-tenant", "column", "validate", "index", "backfill"} or not added:
+        return '    raise RuntimeError("this goes back with: maestro migrate rollback")\n'
+    column = sql.identifier(spec.column)
+    lines = []
+    for table in added:
+        query = f"SELECT 1 FROM {spec.qualified(table)} WHERE {column} <> {spec.default} LIMIT 1"
+        lines.append(f"    if op.get_bind().exec_driver_sql({query.replace('%', '%%')!r}).fetchone():\n")
+        lines.append(
+            f"        raise RuntimeError({f'other tenants have rows in {table}: whose would nobody know'!r})\n"
+        )
+    lines.append("    with op.get_context().autocommit_block():\n")
+    for step in up.steps:
+        if step.id.startswith("index:") and step.builds is not None and step.mode is Mode.CONCURRENT:
+            drop = f"DROP INDEX CONCURRENTLY IF EXISTS {spec.qualified(step.builds)}"
+            lines.append(f"        _run({drop!r})\n")
+    modes = ", ".join(sql.literal(mode) for mode in CONFLICTS[LockMode.ACCESS_EXCLUSIVE])
+    for table in reversed(added):
+        locks = [(spec.qualified(name), "ACCESS EXCLUSIVE", modes) for name in (spec.tenants, table)]
+        drop = f"ALTER TABLE {spec.qualified(table)} DROP COLUMN IF EXISTS {column}"
+        lines.append(f"        _when_free({locks!r}, {drop!r})\n")
+    if "tenants" in kinds:
+        lines.append(f"        _run({f'DROP TABLE {spec.qualified(spec.tenants)}'!r})\n")
+    return "".join(lines)
 
 
 def _dropping_first(step: Step, statement: str, spec: Spec) -> Iterator[str]:

@@ -17,6 +17,7 @@ from maestro_cli.tenants.progress import Listener, Observer, Progress
 from maestro_cli.tenants.session import DatabaseError, Session
 from maestro_cli.tenants.spec import Spec, specify, with_proposals
 from maestro_cli.tenants.steps import Mode, Phase, Plan, Step
+from maestro_cli.tenants.throttle import Throttle
 
 ADVISORY_CLASS = 0x6D616573
 """First half of the advisory lock's key ("maes"); the second half is a hash of the schema."""
@@ -134,6 +135,13 @@ class Runner:
     def __post_init__(self) -> None:
         budget = Budget(self.budgets.max_lock_wait_s, self.budgets.max_stall_s)
         self.locksmith = Locksmith(self.session, self.tenancy.schema, budget, self.pace)
+        self.throttle = Throttle(
+            self.session,
+            self.pace,
+            max_replica_lag_s=self.budgets.max_replica_lag_s,
+            max_transaction_age_s=self.budgets.max_transaction_age_s,
+            max_wait_s=self.budgets.max_lock_wait_s,
+        )
         self._began = self.pace.monotonic()
 
     def __enter__(self) -> Self:
@@ -277,41 +285,11 @@ class Runner:
         return int(self.session.execute(query, (name, name))[0][0])
 
     def _throttle(self, progress: Progress, began: float, *, ages: bool = False) -> None:
-        """Wait while a replica lags or, for a backfill, a transaction is very old."""
-        started = self.pace.monotonic()
-        while True:
-            reason = self._lagging() or (self._aged() if ages else None)
-            if reason is None:
-                return
-            now = self.pace.monotonic()
-            if now - started > self.budgets.max_lock_wait_s:
-                raise Blocked(
-                    f"waited {now - started:.0f} s because {reason}",
-                    hint="When that is over, continue with: maestro migrate apply",
-                )
-            self._tell(replace(progress, state="waiting", what=reason, elapsed_s=now - began))
-            self.pace.sleep(0.5)
+        def waiting(reason: str) -> None:
+            elapsed = self.pace.monotonic() - began
+            self._tell(replace(progress, state="waiting", what=reason, elapsed_s=elapsed))
 
-    def _lagging(self) -> str | None:
-        query = (
-            "SELECT application_name, extract(epoch FROM replay_lag)::float8 FROM pg_stat_replication"
-            " WHERE extract(epoch FROM replay_lag) > %s ORDER BY replay_lag DESC LIMIT 1"
-        )
-        rows = self.session.execute(query, (self.budgets.max_replica_lag_s,))
-        return f"replica {rows[0][0] or '?'} is {rows[0][1]:.0f} s behind" if rows else None
-
-    def _aged(self) -> str | None:
-        query = (
-            "SELECT pid, usename, application_name, extract(epoch FROM clock_timestamp() - xact_start)::float8"
-            " FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
-            " AND (backend_xid IS NOT NULL OR backend_xmin IS NOT NULL) AND backend_type = 'client backend'"
-            " AND clock_timestamp() - xact_start > make_interval(secs => %s) ORDER BY xact_start LIMIT 1"
-        )
-        rows = self.session.execute(query, (self.budgets.max_transaction_age_s,))
-        if not rows:
-            return None
-        pid, user, application, age = rows[0]
-        return f"pid {pid} ({user}, {application or 'no application name'}) has a transaction open for {age:.0f} s"
+        self.throttle.wait(waiting, ages=ages)
 
     def _watch(self, step: Step, progress: Progress, began: float) -> None:
         if self.listener is None:
