@@ -10,7 +10,7 @@ The alternative, symbolic links into generation folders as certbot and Kubernete
 mode 0777 for `stat`, `find -perm` and `ls -l`, `kubectl create secret --from-file` leaves it out, and "the key's path
 is a link" is what maestro refuses.
 
-Where the exchange is not to be had (another system, a mount point, a parent folder that is not ours), `prepare` or
+Where the exchange is not to be had (another system, a mount point, a foreign parent folder, 20,000 files), `prepare` or
 `show` says so and the caller falls back on its journal: then a mixture can be seen for some microseconds, and after
 kill -9 until the next maestro command on that folder.
 """
@@ -28,7 +28,7 @@ from pathlib import Path
 MARKER = ".maestro-stand-in"
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
-_MANY = 4096
+_MANY = 20_000
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EXDEV, errno.ENOSYS}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 

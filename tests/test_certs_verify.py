@@ -131,6 +131,18 @@ def test_two_keys_that_share_a_prime_are_found(folder: Path) -> None:
     assert {finding.subject for finding in findings} == {"one-key.pem", "two-key.pem"}
 
 
+def test_a_key_in_two_environments_is_found(folder: Path, tmp_path: Path) -> None:
+    staging = tmp_path / "staging"
+    generate(staging, Order(key_type="ec-p256"), now=TODAY)
+    assert verify_folder(folder, now=TODAY, others=[staging]).holds
+    shutil.copy(folder / "key.pem", staging / "key.pem")
+    found = verify_folder(folder, now=TODAY, others=[staging])
+    assert failed(found) == {"shared-key"}
+    assert any(str(staging / "key.pem") in finding.message for finding in found.findings)
+    assert maestro(tmp_path, "certs", "verify", "--also", staging).returncode == 1
+    assert maestro(tmp_path, "certs", "verify", "--also", tmp_path / "nowhere").returncode == 3
+
+
 def test_keys_that_badkeys_knows_are_found(folder: Path) -> None:
     pytest.importorskip("badkeys")
     import test_certs_lint as planted

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -78,13 +79,16 @@ class _Notes:
             )
 
 
-def verify_folder(directory: Path, *, now: dt.datetime, hosts: Sequence[Host] = ()) -> Verification:
+def verify_folder(
+    directory: Path, *, now: dt.datetime, hosts: Sequence[Host] = (), others: Sequence[Path] = ()
+) -> Verification:
     """Verify everything in a folder of maestro's: each leaf against the CA there, the keys' files, the keys together.
 
     Args:
         directory: The folder.
         now: The present, with a time zone.
         hosts: Names the server's certificate has to cover.
+        others: Folders of other environments: no key may be in two of them, nor share a prime.
 
     Raises:
         OutOfReach: There is nothing to verify, or it cannot be read.
@@ -107,7 +111,8 @@ def verify_folder(directory: Path, *, now: dt.datetime, hosts: Sequence[Host] = 
         ).findings
         if files.fullchain is not None:
             findings += _same_leaf(directory, files)
-    findings += _keys_together(directory)
+    findings += _key_files(directory)
+    findings += _keys_together((directory, *others))
     return Verification(str(directory), tuple(findings))
 
 
@@ -260,38 +265,43 @@ def _same_leaf(directory: Path, files: store.LeafFiles) -> list[Finding]:
     return [Finding(files.fullchain, "chain", "fail", f"It begins with another certificate than {files.certificate}.")]
 
 
-def _keys_together(directory: Path) -> list[Finding]:
-    """Key files' modes, and what two keys of a folder must not share."""
+def _key_files(directory: Path) -> list[Finding]:
+    """Modes of the CA's key files; those of the leaves are looked at with their certificates."""
+    findings: list[Finding] = []
+    for name in (store.CA_KEY, store.INTERMEDIATE_KEY):
+        wide = mode_problem(directory / name) if (directory / name).exists() else None
+        if wide is not None:
+            findings += _from_problem(wide, name)
+    return findings
+
+
+def _keys_together(directories: Sequence[Path]) -> list[Finding]:
+    """What two keys must not share, and which keys are known to be bad."""
     from cryptography.hazmat.primitives.asymmetric import rsa
 
     findings: list[Finding] = []
-    keys: dict[str, PrivateKey] = {}
-    for path in [directory / store.KEY, *sorted(directory.glob("*-key.pem"))]:
-        if not path.exists():
-            continue
-        wide = mode_problem(path)
-        if wide is not None and path.name in {store.CA_KEY, store.INTERMEDIATE_KEY}:
-            findings.append(Finding(path.name, wide.rule, wide.severity, wide.message, wide.source))
-        try:
-            keys[path.name] = _load(path)
-        except MaestroError:  # encrypted, as a CA's key may be
-            continue
-    for group in same_keys({name: public_der(key.public_key()) for name, key in keys.items()}):
+    keys = {name: key.public_key() for directory in directories for name, key in _keys(directory, directories[0])}
+    for group in same_keys({name: public_der(key) for name, key in keys.items()}):
         findings += _from_problem(problem("shared-key", f"{', '.join(group)} are one key."), group[0])
-    moduli = {
-        name: key.public_key().public_numbers().n for name, key in keys.items() if isinstance(key, rsa.RSAPrivateKey)
-    }
+    moduli = {name: key.public_numbers().n for name, key in keys.items() if isinstance(key, rsa.RSAPublicKey)}
     names = list(moduli)
     for index in sorted(shared_factors(list(moduli.values()))):
         findings += _from_problem(
             problem("shared-factor", "Its modulus shares a prime with another key's."), names[index]
         )
     for name, key in keys.items():
-        reasons = known_bad(key.public_key()) or []
+        reasons = known_bad(key) or []
         findings += [
             found for reason in reasons for found in _from_problem(problem("known-bad-key", f"{reason}."), name)
         ]
     return findings
+
+
+def _keys(directory: Path, home: Path) -> Iterator[tuple[str, PrivateKey]]:
+    """Every readable private key of a folder, under its name; with its path where it is another environment's."""
+    for path in [directory / store.KEY, *sorted(directory.glob("*-key.pem"))]:
+        with contextlib.suppress(MaestroError):  # missing, or encrypted as a CA's key may be
+            yield path.name if directory == home else str(path), _load(path)
 
 
 def _from_problem(found: Problem, subject: str) -> list[Finding]:

@@ -43,7 +43,7 @@ def generate(
     hosts: Annotated[list[str] | None, typer.Argument(metavar="[HOST]...", help="Names and addresses of the server.", show_default=False)] = None,
     directory: Directory = None,
     client: Annotated[list[str] | None, typer.Option("--client", metavar="NAME", help="Also a client certificate (mTLS) of this name; repeatable.")] = None,
-    key_type: Annotated[str | None, typer.Option("--key-type", metavar="TYPE", help="rsa-4096, rsa-3072, rsa-2048, ec-p256, ec-p384 or ed25519.")] = None,
+    key_type: Annotated[str | None, typer.Option("--key-type", metavar="TYPE", help="rsa-4096 (default), rsa-3072, rsa-2048, ec-p256, ec-p384 or ed25519.")] = None,
     days: Annotated[int | None, typer.Option("--days", metavar="DAYS", help="Life of the certificates, 1 to 825 (default 397).")] = None,
     intermediate: Annotated[bool, typer.Option("--intermediate", help="Sign with an intermediate CA; the root's key can then be put away.")] = False,
     name_constraint: Annotated[list[str] | None, typer.Option("--name-constraint", metavar="DOMAIN|NET", help="The CA may only sign for these (loopback always); repeatable; makes an intermediate.")] = None,
@@ -167,6 +167,7 @@ def verify(
     ca: Annotated[Path | None, typer.Option("--ca", metavar="FILE", help="CA to trust (default: ca.pem beside it, api.ca_file for a server).")] = None,
     key: Annotated[Path | None, typer.Option("--key", metavar="FILE", help="The private key (default: the one beside it).")] = None,
     host: Annotated[list[str] | None, typer.Option("--host", metavar="NAME", help="It has to be for this name; repeatable.")] = None,
+    also: Annotated[list[Path] | None, typer.Option("--also", metavar="DIR", help="Another environment's folder: no key may be in both; repeatable.")] = None,
     purpose: Annotated[str | None, typer.Option("--purpose", metavar="server|client", help="What it has to be for (default: what it says).")] = None,
     timeout: Timeout = 10.0,
     as_json: AsJson = False,
@@ -185,7 +186,15 @@ def verify(
     if purpose not in {None, "server", "client"}:
         raise UsageError(f"No purpose {purpose!r}.", hint="Choose server or client.")
     found: Verification = verification(
-        invocation, target, directory=directory, ca=ca, key=key, hosts=host or [], purpose=purpose, timeout=timeout
+        invocation,
+        target,
+        directory=directory,
+        ca=ca,
+        key=key,
+        hosts=host or [],
+        others=also or [],
+        purpose=purpose,
+        timeout=timeout,
     )
     if as_json:
         invocation.out_json(found.as_dict())

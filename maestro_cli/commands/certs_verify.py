@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from maestro_cli.commands.base import Invocation
 from maestro_cli.commands.certs_input import folder_of
-from maestro_cli.errors import OutOfReach
+from maestro_cli.errors import OutOfReach, UsageError
 
 if TYPE_CHECKING:
     from maestro_cli.certs.hosts import Host
@@ -24,6 +24,7 @@ def verification(
     ca: Path | None,
     key: Path | None,
     hosts: Sequence[str],
+    others: Sequence[Path],
     purpose: str | None,
     timeout: float,
 ) -> Verification:
@@ -36,7 +37,12 @@ def verification(
     asked = tuple(parse_host(name) for name in hosts)
     path = Path(target) if target is not None else folder_of(invocation, directory)
     if path.is_dir() or target is None:
-        return verify_folder(path, now=now, hosts=asked or _configured_hosts(invocation))
+        missing = next((other for other in others if not other.is_dir()), None)
+        if missing is not None:
+            raise OutOfReach(f"{missing} is not a folder.", hint="Name the folder of another environment's keys.")
+        return verify_folder(path, now=now, hosts=asked or _configured_hosts(invocation), others=others)
+    if others:
+        raise UsageError("--also compares a folder with another.", hint="maestro certs verify DIR --also DIR")
     address = None if path.exists() else parse_address(str(target))
     if address is not None:
         presented = fetch_chain(*address, timeout_s=timeout)
