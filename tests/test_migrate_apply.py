@@ -25,6 +25,7 @@ from maestro_cli.errors import ConfigurationError
 from maestro_cli.tenants.locks import Blocked
 from maestro_cli.tenants.progress import Progress
 from maestro_cli.tenants.runner import Budgets
+from maestro_cli.tenants.session import Session
 
 DEFAULT = "371191e4-9748-4b2a-9c7f-2d986463afa7"
 
@@ -365,8 +366,6 @@ def test_two_thousand_tables_take_the_same_queries(database: str) -> None:
         "DO $$ BEGIN FOR i IN 1..300 LOOP EXECUTE format('CREATE TABLE t%s (id uuid PRIMARY KEY, n text)', i); END LOOP; END $$",
     )
     log: list[str] = []
-    from maestro_cli.tenants.session import Session
-
     original = Session.execute
 
     def counting(self: Session, sql: str, parameters: Any = None) -> Any:
@@ -406,6 +405,35 @@ def test_partitions_get_their_indexes_one_by_one(database: str) -> None:
     ]
     assert found == [(name, True) for name in names]
     assert tenants.apply(database, tenancy).steps == ()
+    tenants.rollback(database, tenancy)
+    assert run(database, "SELECT count(*) FROM pg_attribute WHERE attname = 'tenant_id'") == [(0,)]
+
+
+def test_partitions_before_postgresql_18_get_their_keys_one_by_one(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Session, "server_version", property(lambda _: 170000, lambda *_: None), raising=False)
+    run(
+        database,
+        "CREATE TABLE events (id bigint, at date NOT NULL, PRIMARY KEY (id, at)) PARTITION BY RANGE (at)",
+        "CREATE TABLE events_1 PARTITION OF events FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')",
+        "CREATE TABLE events_2 PARTITION OF events DEFAULT PARTITION BY LIST (id)",
+        "CREATE TABLE events_2a PARTITION OF events_2 DEFAULT",
+        "INSERT INTO events SELECT i, '2026-05-01' FROM generate_series(1, 10) i",
+    )
+    tenancy = Tenancy(tables={"events": TenantTable()})
+    keys = [step.id for step in tenants.plan(database, tenancy).steps if "key" in step.id or "validate" in step.id]
+    assert keys == [
+        "foreign-key:events_1", "validate:events_1", "foreign-key:events_2a", "validate:events_2a", "foreign-key:events"
+    ]  # fmt: skip
+    tenants.apply(database, tenancy)
+    assert tenants.verify(database, tenancy).holds
+    found = run(
+        database,
+        "SELECT conrelid::regclass::text, conparentid <> 0 FROM pg_constraint WHERE contype = 'f' AND convalidated"
+        " AND conrelid::regclass::text LIKE 'events%' ORDER BY 1",
+    )
+    assert found == [("events", False), ("events_1", True), ("events_2", True), ("events_2a", True)]
     tenants.rollback(database, tenancy)
     assert run(database, "SELECT count(*) FROM pg_attribute WHERE attname = 'tenant_id'") == [(0,)]
 

@@ -12,8 +12,9 @@ from maestro_cli.errors import ConfigurationError
 from maestro_cli.tenants.catalog import Catalog
 from maestro_cli.tenants.planner_checks import notes, problems
 from maestro_cli.tenants.planner_contract import contract
-from maestro_cli.tenants.planner_expand import backfill, expand, not_null, tenants_table, validate
+from maestro_cli.tenants.planner_expand import backfill, expand, keys_by_partition, not_null, tenants_table, validate
 from maestro_cli.tenants.planner_index import composite_keys, indexes, per_tenant
+from maestro_cli.tenants.planner_partitions import partition_keys
 from maestro_cli.tenants.spec import JoinPath, Spec, TableSpec
 from maestro_cli.tenants.steps import Plan, Step
 
@@ -64,7 +65,8 @@ def _steps(spec: Spec, catalog: Catalog, *, contracting: bool) -> Iterator[Step]
     for table in spec.tables:
         yield from not_null(table, spec, catalog)
     for table in spec.tables:
-        yield from validate(table, spec, catalog)
+        keys = partition_keys if keys_by_partition(table, catalog) else validate
+        yield from keys(table, spec, catalog)
     for table in spec.tables:
         yield from indexes(table, spec, catalog)
     for table in spec.tables:

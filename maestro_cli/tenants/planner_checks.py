@@ -111,6 +111,11 @@ def notes(spec: Spec, catalog: Catalog) -> Iterator[Note]:
         if spec.column not in found.columns:
             yield from _new_column_notes(table.name, catalog)
         yield from _unique_notes(table, spec, catalog)
+    if any(spec.column not in catalog.tables[table.name].columns for table in spec.tables):
+        message = (
+            "a prepared SELECT * fails once ('cached plan must not change result type') when its table gains a column"
+        )
+        yield Note("prepared-statements", spec.schema, message)
     yield from _crossing_notes(spec, catalog)
     if not spec.proposed:
         known = {table.name for table in spec.tables}

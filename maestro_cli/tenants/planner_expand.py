@@ -100,7 +100,9 @@ def expand(table: TableSpec, spec: Spec, catalog: Catalog) -> Iterator[Step]:
     locks = strong(table.name, spec.tenants)
     if column is None:
         added = f"ADD COLUMN IF NOT EXISTS {sql.identifier(spec.column)} {spec.type} NOT NULL DEFAULT {table.default}"
-        statements = [f"ALTER TABLE {spec.qualified(table.name)}\n    {added},\n    {_add_key(table, spec, catalog)}"]
+        if not keys_by_partition(table, catalog):
+            added += f",\n    {add_key(table, spec, catalog)}"
+        statements = [f"ALTER TABLE {spec.qualified(table.name)}\n    {added}"]
         if spec.setting is not None:
             # In a statement of its own: the value of the setting in this session must not become every row's.
             statements.append(_set_default(table, spec))
@@ -118,14 +120,19 @@ def expand(table: TableSpec, spec: Spec, catalog: Catalog) -> Iterator[Step]:
         default = _set_default(table, spec)
         yield brief("default", table.name, "set the default", default, locks=strong(table.name), phase=Phase.EXPAND)
     key = tenant_key(table, spec, catalog)
-    if key is None:
-        added = f"ALTER TABLE {spec.qualified(table.name)}\n    {_add_key(table, spec, catalog)}"
+    if key is None and not keys_by_partition(table, catalog):
+        added = f"ALTER TABLE {spec.qualified(table.name)}\n    {add_key(table, spec, catalog)}"
         weaker = tuple(Lock(name_, LockMode.SHARE_ROW_EXCLUSIVE) for name_ in (spec.tenants, table.name))
         yield brief("foreign-key", table.name, "add the foreign key", added, locks=weaker, phase=Phase.EXPAND)
     if _assigning(table, spec, catalog) and not _has_trigger(table, catalog):
         own = (Lock(table.name, LockMode.SHARE_ROW_EXCLUSIVE),)
         title = "assign new rows as they come"
         yield brief("trigger", table.name, title, *_trigger(table, spec, catalog), locks=own, phase=Phase.EXPAND)
+
+
+def keys_by_partition(table: TableSpec, catalog: Catalog) -> bool:
+    """Whether the key has to be made partition by partition (see `planner_partitions`)."""
+    return catalog.tables[table.name].partitioned and catalog.server_version < 180000
 
 
 def tenant_key(table: TableSpec, spec: Spec, catalog: Catalog) -> Constraint | None:
@@ -143,7 +150,8 @@ def _has_trigger(table: TableSpec, catalog: Catalog) -> bool:
     return any(trigger.name == TRIGGER for trigger in catalog.triggers.get(table.name, ()))
 
 
-def _add_key(table: TableSpec, spec: Spec, catalog: Catalog) -> str:
+def add_key(table: TableSpec, spec: Spec, catalog: Catalog) -> str:
+    """The clause that adds the foreign key to the tenants, not yet validated."""
     key = (catalog.primary_key(spec.tenants) or ("id",))[0]
     constraint = foreign_key_name(table.name, (spec.column,), spec.tenants)
     return (
