@@ -11,6 +11,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -324,6 +325,37 @@ def test_a_foreign_folder_with_the_stand_ins_name_is_left_alone(folder: Path) ->
     replace_together(folder, NEW, exclusive=True)
     assert contents(folder) == NEW
     assert (foreign / "precious").read_text() == "x"
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that everybody may walk into, unlike pytest's own."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
+def test_a_folder_of_ours_below_a_folder_of_others(open_folder: Path) -> None:
+    """The parent is not ours, so the folder cannot be exchanged: the change is made all the same."""
+    directory = open_folder / "certs"
+    make_private_directory(directory)
+    os.chown(directory, 65534, 65534)
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setuid(65534)
+            replace_together(directory, OLD, exclusive=True)
+            replace_together(directory, NEW, exclusive=True)
+        except BaseException:  # noqa: BLE001 - the parent reads the exit code
+            os._exit(1)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert contents(directory) == OLD | NEW
+    assert leftovers(directory) == []
+    # and root, renewing it, leaves the files to their owner
+    replace_together(directory, {"key.pem": b"r", "cert.pem": b"r"}, exclusive=True)
+    assert (directory / "key.pem").stat().st_uid == 65534
 
 
 def test_many_files_are_written_at_once(folder: Path) -> None:
