@@ -85,7 +85,7 @@ def generate(
         given=_assignments(assign or []),
         force=force,
         dry_run=dry_run,
-        ignore=(*_key_files(invocation), *_outputs(path, kubernetes, docker)),
+        ignore=(*_key_files(invocation, path), *_outputs(path, kubernetes, docker)),
     )
     if not dry_run:
         _export(invocation, path, kubernetes, kubernetes_name, namespace, docker, force=force)
@@ -309,7 +309,10 @@ def _assignments(texts: list[str]) -> dict[str, str]:
     return found
 
 
-def _key_files(invocation: Invocation) -> tuple[str, ...]:
+def _key_files(invocation: Invocation, path: Path) -> tuple[str, ...]:
+    """Lines for .gitignore that cover private keys, where it is the project's own."""
+    if path.absolute().parent != invocation.unresolved.root.absolute():
+        return ()
     certs = invocation.unresolved.settings.certs
     folder = (certs.directory if certs is not None else "certs").strip("/")
     return (f"{folder}/*key*.pem", f"{folder}/*.p12", f"{folder}/*.bak")
