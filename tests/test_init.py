@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -15,9 +16,11 @@ import yaml
 
 from maestro_cli.config import load
 from maestro_cli.config.schema import json_schema
-from maestro_cli.scaffold.configuration import configuration, quoted
-from maestro_cli.scaffold.detection import Found, detect
-from maestro_cli.scaffold.extras import EXTRAS, Words, extra_files
+from maestro_cli.initialise.configuration import application, configuration
+from maestro_cli.initialise.extras import EXTRAS, Words, extra_files
+from maestro_cli.initialise.files import detect
+from maestro_cli.initialise.findings import Project, Seen
+from maestro_cli.initialise.page import plain
 
 WORDS = Words('Shop & Söhne: "it"', "production", "/srv/shop", "/usr/bin/maestro")
 
@@ -53,7 +56,7 @@ def shop(project: Path) -> Path:
         ".env": "DATABASE_URL=postgresql://shop:planted-password@localhost/shop\nJWT_SECRET_KEY=planted-secret-value\n"
         "ACCESS_TOKEN_EXPIRE_MINUTES=15\n",
         "reports/junit.xml": "<testsuites/>",
-        "checks/mine.py": "",
+        "checks/mine.py": "from maestro_cli.api import check\n@check('health.mine')\ndef mine(ctx): ...\n",
     }
     for name, text in files.items():
         (project / name).parent.mkdir(parents=True, exist_ok=True)
@@ -63,22 +66,27 @@ def shop(project: Path) -> Path:
 
 def test_what_is_found(shop: Path) -> None:
     found = detect(shop)
-    assert (found.name, found.app, found.settings) == ("shop-api", "shop.main:app", "shop.settings:Settings")
-    assert (found.port, found.health_path, found.login_path) == (8080, "/healthz", "/v1/login")
-    assert (found.alembic_ini, found.compose, found.dockerfile) == ("alembic.ini", "docker-compose.yml", "Dockerfile")
-    assert found.secrets() == ("JWT_SECRET_KEY",)
-    assert found.variable("DATABASE_URL") == "DATABASE_URL"
-    assert (found.pipelines, found.junit) == ((".github/workflows/ci.yml",), ("reports/junit.xml",))
-    (shop / "openapi.json").write_text('{"paths": {"/api/health": {}, "/auth/token": {}}}')
-    found = detect(shop)
-    assert (found.health_path, found.login_path) == ("/api/health", "/auth/token")
-    (shop / "openapi.json").write_text("[" * 100_000)
-    assert detect(shop).health_path == "/healthz"
+    seen = application(found)
+    assert seen == Seen("shop.main:app", "src/shop/main.py:2")
+    assert found.name.value == "shop-api"
+    assert [row.value for row in found.python.settings] == ["shop.settings:Settings"]
+    assert found.port == Seen("8080", "docker-compose.yml")
+    assert [row.value for row in found.python.health_paths] == ["/healthz"]
+    assert (found.alembic_ini, found.compose_files, found.dockerfile) == (
+        "alembic.ini",
+        ("docker-compose.yml",),
+        "Dockerfile",
+    )
+    assert found.env_names == ("DATABASE_URL", "JWT_SECRET_KEY", "ACCESS_TOKEN_EXPIRE_MINUTES")
+    assert (found.pipelines, found.evidence) == ((".github/workflows/*.yml",), {"junit": ("reports/junit.xml",)})
+    assert found.python.plugins == ("checks",)
+    assert "planted" not in repr(found)
 
 
 def test_the_file_can_be_read_and_run_at_once_and_holds_no_secret(shop: Path) -> None:
     done = maestro(shop, "init")
     assert (done.returncode, done.stdout) == (0, "wrote maestro.yaml\n"), done.stderr
+    assert "planted" not in done.stderr
     text = (shop / "maestro.yaml").read_text()
     assert "planted" not in text
     settings = load(shop / "maestro.yaml", environ={}).settings
@@ -104,10 +112,10 @@ def test_an_empty_folder_and_everything_commented_in(project: Path) -> None:
     text = (project / "maestro.yaml").read_text()
     load(project / "maestro.yaml", environ={})
     assert maestro(project, "validate").returncode == 3
-    # Each example that stands as a comment is right as well.
-    lines = [line.removeprefix("# ") if line.startswith("# ") and ":" in line else line for line in text.splitlines()]
-    begin = next(index for index, line in enumerate(lines) if line.startswith("version:"))
-    uncommented = "\n".join(line for line in lines[begin:] if not line.startswith("#"))
+    # Each example that stands as a comment is right as well: switch all of them on.
+    begin = text.index("version:")
+    uncommented = re.sub(r"^( *)# ( *)(?=[a-z_]+:|- )", r"\1\2", text[begin:], flags=re.MULTILINE)
+    assert uncommented.count("\n# ") < 6
     (project / "maestro.yaml").write_text(uncommented)
     (project / ".env").write_text("DATABASE_URL=postgresql://x@y/z\nREDIS_URL=redis://x\n")
     (project / "checks").mkdir()
@@ -116,14 +124,18 @@ def test_an_empty_folder_and_everything_commented_in(project: Path) -> None:
     assert settings.tenancy is not None
     assert settings.waivers
     assert settings.checks
+    assert settings.api is not None
+    assert settings.readiness.gates
 
 
 @pytest.mark.parametrize("name", ["yes", "a: b", 'quo"te', "${X}", "- x", "#1", "ends:", "naïve", "1.5", ""])
 def test_odd_names_survive(name: str, tmp_path: Path) -> None:
     path = tmp_path / "maestro.yaml"
-    path.write_text(configuration(Found(name=name or "service")))
-    assert load(path, environ={}).settings.service.name == (name or "service")
-    assert yaml.safe_load(f"x: {quoted(name)}") == {"x": name}
+    path.write_text(configuration(Project(name=Seen(name, f"a {name} folder\n\x07"))))
+    assert load(path, environ={}).settings.service.name
+    path.write_text(f"service: {{name: {plain(name)}}}\nplugins: {plain([name, 'x'])}\n")
+    settings = load(path, environ={}).settings
+    assert (settings.service.name, settings.plugins) == (name, (name, "x"))
 
 
 def test_nothing_is_overwritten_without_force(shop: Path) -> None:
@@ -138,8 +150,9 @@ def test_nothing_is_overwritten_without_force(shop: Path) -> None:
     assert maestro(shop, "init", "--with", "env").stdout == "wrote .env.example\n"
     forced = maestro(shop, "init", "--force")
     assert forced.returncode == 0
-    assert "kept maestro.yaml.bak" in forced.stderr
-    assert (shop / "maestro.yaml.bak").read_text() == "mine"
+    (kept,) = shop.glob("maestro.yaml.*.bak")
+    assert f"kept the old maestro.yaml as {kept.name}" in forced.stderr
+    assert kept.read_text() == "mine"
     wrong = maestro(shop, "init", "--with", "ci-githubb")
     assert wrong.returncode == 2
     assert "did you mean ci-github?" in wrong.stderr
@@ -148,7 +161,8 @@ def test_nothing_is_overwritten_without_force(shop: Path) -> None:
 def test_a_dry_run_writes_nothing(project: Path) -> None:
     done = maestro(project, "init", "--dry-run", "--with", ",".join(EXTRAS))
     assert done.returncode == 0, done.stderr
-    assert "would write .github/workflows/maestro.yml" in done.stdout
+    assert "would write .github/workflows/maestro.yml" in done.stderr
+    assert "# ==> .github/workflows/maestro.yml <==\n# Judges every push" in done.stdout
     assert list(project.iterdir()) == []
 
 
@@ -196,8 +210,6 @@ def test_promtool_accepts_the_rules(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["prometheus", "grafana"])
 def test_rules_and_dashboard_use_metrics_that_are_written(name: str) -> None:
-    import re
-
     from report_samples import not_ready
 
     from maestro_cli.formats import render

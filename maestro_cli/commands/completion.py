@@ -58,6 +58,13 @@ def faults(incomplete: str) -> list[str]:
     return [name for name in catalogue() if name.startswith(incomplete)]
 
 
+def extras(incomplete: str) -> list[str]:
+    """Names of what `maestro init --with` writes."""
+    from maestro_cli.initialise.extras import EXTRAS
+
+    return [name for name in EXTRAS if name.startswith(incomplete)]
+
+
 def _decorated() -> Iterator[tuple[str, str]]:
     """Id and the rest of the decorator of every built-in check."""
     from importlib.util import find_spec

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from maestro_cli.config.settings import DEFAULT_GATES
 from maestro_cli.initialise import variables
 from maestro_cli.initialise.findings import Project, Seen
 from maestro_cli.initialise.page import Page, plain
@@ -68,7 +69,7 @@ def _api(page: Page, project: Project) -> None:
     app = application(project)
     api = project.api
     page.remark("The HTTP service. Probes address this URL and no other.")
-    if app is None and api is None:
+    if app is None and api is None and project.port is None:
         page.key("api", off=True)
         page.key("url", DEFAULT_URL, "where it answers", indent=1, off=True)
         page.key("app", "package.main:app", "no ASGI application was found here", indent=1, off=True)
@@ -77,10 +78,7 @@ def _api(page: Page, project: Project) -> None:
         )
         return
     page.key("api")
-    url = api.url if api is not None and api.url else DEFAULT_URL
-    said = (
-        f"from {api.where}" if api is not None and api.url else "where `maestro serve` listens; correct it if need be"
-    )
+    url, said = _url(project)
     page.key("url", plain(url), said, indent=1)
     _authority(page, project, url)
     if app is not None:
@@ -99,6 +97,15 @@ def _api(page: Page, project: Project) -> None:
     _isolation(page, project)
     page.key("cors", '{origins: ["https://app.example.test"]}', "origins that must work", indent=1, off=True)
     page.key("rate_limit", "{requests: 60, window_seconds: 60}", "what a client must run into", indent=1, off=True)
+
+
+def _url(project: Project) -> tuple[str, str]:
+    """Where the service answers, and how that is known."""
+    if project.api is not None and project.api.url:
+        return project.api.url, f"from {project.api.where}"
+    if project.port is not None:
+        return f"http://localhost:{project.port.value}", f"{project.port.where}; https:// once it has certificates"
+    return DEFAULT_URL, "where `maestro serve` listens; correct it if need be"
 
 
 def _authority(page: Page, project: Project, url: str) -> None:
@@ -212,10 +219,12 @@ def _redis(page: Page, project: Project) -> None:
 def _certs(page: Page, project: Project) -> None:
     hosts = [*DEFAULT_HOSTS, *(seen.value for seen in project.compose_hosts)]
     built = ", ".join(sorted({seen.where for seen in project.compose_hosts}))
-    page.key("certs")
+    off = project.certs_directory is None and application(project) is None
+    page.key("certs", off=off)
     said = "" if project.certs_directory else "made by: maestro certs generate"
-    page.key("directory", plain(project.certs_directory or "certs"), said, indent=1)
-    page.key("hosts", plain(hosts), f"service names from {built}" if built else "names it is reached by", indent=1)
+    page.key("directory", plain(project.certs_directory or "certs"), said, indent=1, off=off)
+    said = f"service names from {built}" if built else "names it is reached by"
+    page.key("hosts", plain(hosts), said, indent=1, off=off)
 
 
 def _secrets(page: Page, project: Project) -> None:
@@ -242,6 +251,11 @@ def _tenancy(page: Page, project: Project) -> None:
 
 def _readiness(page: Page, project: Project) -> None:
     page.key("readiness")
+    page.remark("What each environment asks for; these are maestro's own gates.", indent=1)
+    page.key("gates", "", indent=1, off=True)
+    for name, gate in DEFAULT_GATES.items():
+        asked = {key: list(value) if isinstance(value, tuple) else value for key, value in vars(gate).items() if value}
+        page.key(name, plain(asked), indent=2, off=True)
     found = project.evidence
     page.key("evidence", "", "what other tools measured", indent=1, off=not found)
     for name, example in (
@@ -278,6 +292,9 @@ def _project(page: Page, project: Project) -> None:
 
 
 def _plugins(page: Page, project: Project) -> None:
+    page.key(
+        "history", "sqlite:///.maestro/history.db", "runs are kept: maestro history, maestro diff, --baseline last"
+    )
     if project.python.plugins:
         page.key("plugins", plain([f"./{folder}" for folder in project.python.plugins]), "folders of check modules")
     else:
@@ -286,4 +303,6 @@ def _plugins(page: Page, project: Project) -> None:
     page.lines.append(
         '#   - {id: health.docs, http: {url: "https://localhost:8443/docs", status: 200, within_ms: 500}}'
     )
-    page.key("waivers", "[]", "failing checks that are accepted for a time: check, reason, owner, expires", off=True)
+    page.key("waivers", "", "failing checks that are accepted for a time", off=True)
+    row = "check: security.database-password, reason: shared database, owner: ops@example.test, expires: 2030-03-31"
+    page.lines.append(f"#   - {{{row}}}")

@@ -25,6 +25,9 @@ PIPELINES = (
 )
 CA_FILES = ("ca.pem", "ca.crt", "ca-cert.pem", "rootCA.pem", "root-ca.pem")
 MAXIMUM_BYTES = 1_000_000
+OTHERS = {5432, 6379, 3306, 27017, 9090, 3000, 5672, 15672, 9001, 1025, 8025}
+"""Ports of databases, brokers and monitoring that stand beside a service."""
+_PUBLISHED = re.compile(r"(?:^|[:-])(?P<outer>\d{2,5})\}?:(?P<inner>\d{2,5})(?:/tcp)?$")
 _SERVED = re.compile(r"(?:uvicorn|gunicorn|hypercorn|granian)\b[^\n]*?[\s\"',]([A-Za-z_][\w.]*:[A-Za-z_]\w*)(?![\w/])")
 
 
@@ -38,6 +41,7 @@ def detect(root: Path) -> Project:
     env_file, env_names = _environment(root, notes)
     compose = tuple(name for name in COMPOSE if (root / name).is_file())
     certs, ca_file = _certificates(root)
+    dockerfile = next(_below(root, "Dockerfile"), None)
     return Project(
         name=_name(root),
         env_file=env_file,
@@ -45,10 +49,11 @@ def detect(root: Path) -> Project:
         example_names=tuple(_examples(root)),
         python=read_sources(root),
         served=next(_served(root, compose), None),
-        alembic_ini=next((path for path in _below(root, "alembic.ini")), None),
+        alembic_ini=next(_below(root, "alembic.ini"), None),
         compose_files=compose,
         compose_hosts=tuple(_compose_hosts(root, compose)),
-        dockerfile=next((path for path in _below(root, "Dockerfile")), None),
+        dockerfile=dockerfile,
+        port=next(_ports(root, compose, dockerfile), None),
         pipelines=tuple(_pipelines(root)),
         readme=next((name for name in ("README.md", "README.rst", "README.txt") if (root / name).is_file()), None),
         evidence=_evidence(root),
@@ -122,8 +127,8 @@ def _below(root: Path, name: str) -> Iterator[str]:
     )
 
 
-def _compose_hosts(root: Path, names: tuple[str, ...]) -> Iterator[Seen]:
-    """Services that are built here: other containers reach them by these names, so certificates need them."""
+def _services(root: Path, names: tuple[str, ...]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """File, name and body of every service of the compose files."""
     import yaml
 
     for name in names:
@@ -132,9 +137,32 @@ def _compose_hosts(root: Path, names: tuple[str, ...]) -> Iterator[Seen]:
         except (yaml.YAMLError, RecursionError, ValueError):
             continue
         services = document.get("services") if isinstance(document, dict) else None
-        for service, rows in services.items() if isinstance(services, dict) else ():
-            if isinstance(rows, dict) and "build" in rows and re.fullmatch(r"[a-z0-9][a-z0-9-]*", str(service)):
-                yield Seen(str(service), name)
+        for service, body in services.items() if isinstance(services, dict) else ():
+            if isinstance(body, dict):
+                yield name, str(service), body
+
+
+def _compose_hosts(root: Path, names: tuple[str, ...]) -> Iterator[Seen]:
+    """Services that are built here: other containers reach them by these names, so certificates need them."""
+    for file, service, body in _services(root, names):
+        if "build" in body and re.fullmatch(r"[a-z0-9][a-z0-9-]*", service):
+            yield Seen(service, file)
+
+
+def _ports(root: Path, names: tuple[str, ...], dockerfile: str | None) -> Iterator[Seen]:
+    """Ports that are published, and whose inner port is no database's; then what the Dockerfile exposes."""
+    for file, _, body in _services(root, names):
+        ports = body.get("ports")
+        for row in ports if isinstance(ports, list) else []:
+            text = f"{row.get('published')}:{row.get('target')}" if isinstance(row, dict) else str(row)
+            match = _PUBLISHED.search(text)
+            if match is not None and int(match["inner"]) not in OTHERS and 0 < int(match["outer"]) < 65536:
+                yield Seen(match["outer"], file)
+    if dockerfile is not None:
+        for number, line in enumerate(_read(root / dockerfile).splitlines(), 1):
+            match = re.match(r"(?i)EXPOSE\s+(\d{2,5})\b", line)
+            if match is not None and 0 < int(match.group(1)) < 65536:
+                yield Seen(match.group(1), f"{dockerfile}:{number}")
 
 
 def _pipelines(root: Path) -> Iterator[str]:

@@ -48,7 +48,6 @@ class ApiShape:
         refresh: `api.auth.refresh`.
         logout: `api.auth.logout`.
         protected: `api.auth.protected`.
-        header: The header of an API key, where that is how it authenticates.
         isolation: `api.isolation`.
         notes: What could not be told from it.
     """
@@ -80,6 +79,7 @@ class Project:
         compose_files: Compose files.
         compose_hosts: Names of services that are built here.
         dockerfile: The Dockerfile.
+        port: The port that the service is published at, by a compose file or a Dockerfile.
         pipelines: CI files, as patterns.
         readme: The operator's documentation.
         evidence: Key of `readiness.evidence` → files that are there.
@@ -100,6 +100,7 @@ class Project:
     compose_files: tuple[str, ...] = ()
     compose_hosts: tuple[Seen, ...] = ()
     dockerfile: str | None = None
+    port: Seen | None = None
     pipelines: tuple[str, ...] = ()
     readme: str | None = None
     evidence: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)

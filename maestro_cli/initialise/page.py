@@ -38,11 +38,12 @@ def printable(text: str) -> str:
 
 
 def plain(value: Any) -> str:
-    """A value as YAML writes it in one line; `${` in it stands for itself."""
+    """A value as YAML writes it in one line, inside `{ }` as well; `${` in it stands for itself."""
     import yaml
 
-    text = yaml.safe_dump(_escaped(value), default_flow_style=True, width=100_000, allow_unicode=True, sort_keys=False)
-    return text.removesuffix("\n").removesuffix("\n...")
+    rows = [_escaped(value)]  # in a list: what needs quotes between brackets gets them
+    text = yaml.safe_dump(rows, default_flow_style=True, width=100_000, allow_unicode=True, sort_keys=False)
+    return text.strip().removeprefix("[").removesuffix("]")
 
 
 def _escaped(value: Any) -> Any:

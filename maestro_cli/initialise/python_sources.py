@@ -54,8 +54,8 @@ def read_sources(root: Path) -> Python:
     for path in python_files(root):
         text = _text(path)
         relative = path.relative_to(root)
-        if "maestro_cli.api" in text and "@check" in text:
-            found.plugins.add(str(relative.parent))
+        if "maestro_cli.api" in text and "@check" in text and len(relative.parts) > 1:
+            found.plugins.add(relative.parent.as_posix())
         tree = _parsed(text)
         if tree is not None:
             _module(tree, relative, found)
