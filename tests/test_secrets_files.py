@@ -176,6 +176,16 @@ def test_only_what_is_required_is_asked_of_the_template(env: Path) -> None:
     assert not {"JWT_SECRET_KEY", "POSTGRES_PASSWORD", "DATABASE_URL"} & found.keys()
 
 
+def test_a_template_of_ones_own_may_ask_for_more(env: Path) -> None:
+    template = "PROBE_PASSWORD=<secret 192>\nSTRIPE_SECRET_KEY=\nJWT_SECRET_KEY=\n"
+    done = generate(env, now=NOW, required={"JWT_SECRET_KEY": 256}, template=template)
+    assert set(done.made) == {"PROBE_PASSWORD", "JWT_SECRET_KEY"}
+    assert values(env)["STRIPE_SECRET_KEY"] == ""  # not ours to make
+    with env.with_name("other").open("w") as other:
+        other.write(template)
+    assert "STRIPE_SECRET_KEY" in generate(env.with_name("other"), now=NOW, template=template).made
+
+
 def test_a_dry_run_touches_nothing(env: Path) -> None:
     done = generate(env, now=NOW, dry_run=True)
     assert set(done.made) == set(REQUIRED)

@@ -85,25 +85,38 @@ class Description:
     random_bits: float = 0.0
 
 
-def describe(value: str, *, names: Collection[str] = (), alphabet: int | None = None) -> Description:
+def describe(value: str, *, names: Collection[str] = ()) -> Description:
     """Find the cheapest description of a value.
 
     Args:
         value: The value; only the first `LONGEST` characters count.
         names: Words that are close at hand here: the service, the variable, the host. In lower case.
-        alphabet: How many different characters a random value of this kind would be drawn from; found out by default.
 
     Returns:
         The shortest of several descriptions.
     """
     value = value[:LONGEST]
-    size = alphabet or alphabet_of(value)
+    size = alphabet_of(value)
     cut = _cut(value, size, names)
-    candidates = [cut, Description(frequency_bits(value, size), "few different characters")]
-    if alphabet is None:
-        candidates += _transformed(value, size, names)
+    few = Description(frequency_bits(value, size), "few different characters")
+    candidates = [cut, few, *_transformed(value, size, names)]
     best = min(candidates, key=lambda found: found.bits)
     return replace(cut, bits=best.bits, kind=best.kind)
+
+
+def describe_bytes(data: bytes) -> float:
+    """Bits of the cheapest description of bytes: of themselves, or of the step from each to the next.
+
+    Args:
+        data: What a value decodes to; only the first `LONGEST` bytes count.
+    """
+    data = data[:LONGEST]
+    steps = bytes((after - before) % 256 for before, after in pairwise(data))
+    return min(
+        bits + 2
+        for text, start in ((data.decode("latin-1"), 0), (steps.decode("latin-1"), 8))
+        for bits in (_pattern_bits(text, 256) + start, frequency_bits(text, 256) + start)
+    )
 
 
 def alphabet_of(value: str) -> int:
@@ -142,13 +155,14 @@ def frequency_bits(value: str, alphabet: int) -> float:
 
 def _transformed(value: str, size: int, names: Collection[str]) -> Iterator[Description]:
     """Descriptions of the value seen another way: backwards, every other character, letters and digits apart."""
-    backwards = _cut(value[::-1], size, names)
-    if backwards.kind != "random":
-        yield replace(backwards, bits=backwards.bits + 3)
-    for turned in (rot13(value), rot47(value)) if size in _TURNED_SIZES else ():
-        found = _cut(turned, size, names)
-        if found.kind != "random":
-            yield replace(found, bits=found.bits + 3)
+    turned = [value[::-1]]
+    if size in _TURNED_SIZES:
+        turned += [rot13(value), rot47(value)]
+    for text in turned:
+        if _may_hold_words(text):
+            found = _cut(text, size, names)
+            if found.kind != "random":
+                yield replace(found, bits=found.bits + 3)
     for step in (2, 3):
         if len(value) >= 8 * step:
             parts = [value[start::step] for start in range(step)]
@@ -159,6 +173,14 @@ def _transformed(value: str, size: int, names: Collection[str]) -> Iterator[Desc
             yield Description(bits + 5, "interleaved sequences")
     if size in {16, 36, 64, 95} and len(value) >= 16:
         yield Description(_classes_apart(value, size) + 5, "letters and digits in a pattern")
+
+
+def _may_hold_words(text: str) -> bool:
+    """Whether so many words begin in a text that looking for them is worth the time."""
+    folded = text.lower()
+    stems = vocabulary().stems
+    hits = sum(folded[start : start + 4] in stems for start in range(len(folded) - 3))
+    return hits >= max(3, len(folded) // 12)
 
 
 def _classes_apart(value: str, size: int) -> float:

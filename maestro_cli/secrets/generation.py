@@ -73,7 +73,7 @@ def generate(
     Args:
         path: The file; its folder must exist.
         now: The time, UTC.
-        required: Name → bits of the secrets to have; those of the template where absent.
+        required: Name → bits of the secrets to have, beside those that a template of the project's own asks for.
         template: Text of a new file; see `maestro_cli.secrets.template`.
         given: Values of plain settings (POSTGRES_HOST, …) that replace the template's.
         derived: Makes further variables from all the others, secrets included; the template's `${NAME}` do for most.
@@ -96,7 +96,7 @@ def generate(
             hint="Leave it out; maestro makes one.",
         )
     model = read_template(template)
-    bits = _bits(model, required)
+    bits = _bits(template, model, required)
     fresh = _new_text(model, bits, chosen)
     if dry_run:
         document = read_document(path, missing=fresh)
@@ -138,10 +138,12 @@ def _written(
     return replace(result, backup=backup, example=wrote, ignored=ignored)
 
 
-def _bits(model: Dotenv, required: Mapping[str, int] | None) -> dict[str, int]:
-    if required:
-        return dict(required)
+def _bits(template: str, model: Dotenv, required: Mapping[str, int] | None) -> dict[str, int]:
+    """Name → bits of the secrets to have."""
     asked = {name: bits for name, value in model.values.items() if (bits := bits_asked(value)) is not None}
+    if required:
+        # maestro's own template asks for the seed's six; one of the project's own knows what it asks for
+        return dict(required) if template == BUILT_IN else {**asked, **required}
     for name, value in model.values.items():
         if not value and is_secret_name(name):  # an .env.example
             asked[name] = PASSWORD_BITS if is_password(name) else KEY_BITS

@@ -17,7 +17,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from math import log2
 
-from maestro_cli.secrets.description import Description, alphabet_of, describe
+from maestro_cli.secrets.description import Description, alphabet_of, describe, describe_bytes
 from maestro_cli.secrets.encodings import as_text, decodings
 from maestro_cli.secrets.vocabulary import FUNCTION_WORDS, is_digest_of_word, published, seeded, vocabulary
 
@@ -207,7 +207,7 @@ _BYTES = {"hexadecimal", "base64", "base32", "decimal"}
 
 
 def _is_pattern(data: bytes, bits: int) -> bool:
-    return describe(data.decode("latin-1"), alphabet=256).bits < min(bits, len(data) * 8) - MARGIN_BITS
+    return describe_bytes(data) < min(bits, len(data) * 8) - MARGIN_BITS
 
 
 def _by_description(value: str, bits: int, near: tuple[str, ...]) -> list[Problem]:

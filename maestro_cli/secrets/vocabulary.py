@@ -121,11 +121,11 @@ def is_digest_of_word(data: bytes, near: Iterable[str] = ()) -> bool:
     if usual is None:
         return False
     start = data[:_PREFIX]
-    close = [form for word in near for form in (word, word.lower(), word.upper(), word.capitalize())]
+    close = {form for word in near for form in (word, word.lower(), word.upper())}
     return (
         start in _digests(usual)
         or any(start in _digests_of_frequent(name) for name in _ALGORITHMS if name != usual)
-        or any(start == _digest(name, word.encode()) for name in _ALGORITHMS for word in close)
+        or any(start == _digest(name, word.encode()) for name in {usual, "md5", "sha1", "sha256"} for word in close)
     )
 
 
