@@ -58,13 +58,14 @@ def _judge(origin: str, method: str, answer: Answer) -> Finding:
     if hostile and allowed in {"*", origin}:
         what = "every origin, by `*`" if allowed == "*" else "a foreign origin by its name"
         return failed(f"A {method} allows {what}.", seen)
-    if answer.status >= 500:
-        return errored(f"A {method} from {origin} is answered {answer.status}, which tells nothing.", seen)
     if hostile:
         return passed("A foreign origin is not allowed.", seen)
-    if allowed != origin or (method == "preflight" and not 200 <= answer.status < 300):
-        return failed(f"The configured origin {origin} is not allowed in a {method}.", seen)
-    return passed("The configured origin is allowed.", seen)
+    refused = method == "preflight" and not 200 <= answer.status < 300
+    if allowed == origin and not refused:
+        return passed("The configured origin is allowed.", seen)
+    if answer.status >= 500:
+        return errored(f"A {method} from {origin} is answered {answer.status}, which tells nothing.", seen)
+    return failed(f"The configured origin {origin} is not allowed in a {method}.", seen)
 
 
 def _summary(findings: list[Finding], origins: int) -> Finding:

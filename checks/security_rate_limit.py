@@ -28,7 +28,7 @@ def rate_limit(ctx: Context) -> Finding:
     """
     first = burst(ctx)
     status = first.answers[0].status
-    if status >= 400 and status != 429:
+    if status >= 400 and first.limited_at is None:
         return errored(f"GET {first.path} is answered {status}, so no limit can be seen.")
     found = _settled(ctx, first)
     limit, window = found.limit.requests, found.limit.window_seconds
