@@ -168,7 +168,7 @@ class ProgressLine:
         width = shutil.get_terminal_size().columns - 1
         self._clear()
         if progress.state == "done":
-            self._invocation.stderr.write(f"  done  {text}\n"[: width + 1])
+            self._invocation.stderr.write(f"  done  {text}"[:width] + "\n")
         else:
             self._invocation.stderr.write(text[:width])
             self._drawn = True
