@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from maestro_cli.api import Context, Evidence, Finding, check, failed, passed, warned
-from maestro_cli.observe.answers import trace_in
+from maestro_cli.observe.answers import GOOD_REQUESTS, good_answer, trace_in
 from maestro_cli.observe.http import Answer
 from maestro_cli.observe.not_found import MISSING_REQUESTS, missing_answer
 
@@ -29,7 +29,7 @@ _VERSION = re.compile(r"[A-Za-z][\w.+-]*/\d+(\.\d+)+")
     "security.exposure",
     component="security",
     priority="high",
-    requests=MISSING_REQUESTS + 2 * (len(PATHS) + len(DOCUMENTATION)) + 1,
+    requests=GOOD_REQUESTS + MISSING_REQUESTS + 2 * (len(PATHS) + len(DOCUMENTATION)) + 1,
     faults=("trace-echo", "git-exposed", "env-exposed", "metrics-open", "debug-page"),
 )
 def exposure(ctx: Context) -> Finding:
@@ -43,8 +43,12 @@ def exposure(ctx: Context) -> Finding:
     off.
     Source: OWASP ASVS 5.0 13.4.1 to 13.4.6; CWE-527, CWE-538
     """
+    name, good = good_answer(ctx)
     missing = missing_answer(ctx)
-    evidence = [Evidence("control: a path that does not exist", str(missing.status), "404")]
+    evidence = [
+        Evidence(f"control: {name}", str(good.status), "2xx"),
+        Evidence("control: a path that does not exist", str(missing.status), "404"),
+    ]
     open_, weak = [], []
     trace = ctx.http.request("TRACE", "/", headers={"X-Maestro-Probe": ctx.nonce})
     echoes = 200 <= trace.status < 300 and ctx.nonce.encode() in trace.body

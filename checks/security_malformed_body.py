@@ -54,4 +54,4 @@ def _refused(ctx: Context, body: bytes) -> bool:
     """An API that answers failed logins with 200 says so in the body."""
     auth = for_account(ctx, 0).auth
     failure = auth.login.failure if auth.login is not None else None
-    return failure is None or failure.encode() in body
+    return failure is not None and failure.encode() in body

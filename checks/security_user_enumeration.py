@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-from maestro_cli.api import Context, Evidence, Finding, check, failed, passed
+from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, failed, passed
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.http import Answer
 from maestro_cli.observe.session import LOGIN_REQUESTS
@@ -43,6 +43,8 @@ def user_enumeration(ctx: Context) -> Finding:
     for _ in range(KNOWN):
         known.append(sessions.attempt(ctx, user, wrong))
         unknown.append(sessions.attempt(ctx, stranger, wrong))
+    if any(sessions.tokens_in(ctx, answer) is not None for answer in (known[0], unknown[0])):
+        raise ControlFailed("a wrong password is let in, so no refusals can be compared")
     evidence = [
         Evidence("wrong password, known user", _seen(known), "refused"),
         Evidence("the same, unknown user", _seen(unknown), "the same answer, as fast"),

@@ -32,6 +32,40 @@ def trace_in(body: bytes) -> str | None:
     return None if found is None else found.group(0).decode("utf-8", "replace").strip()[:60]
 
 
+GOOD_REQUESTS = 1 + CONTROL_REQUESTS
+
+
+def good_answer(ctx: Context) -> tuple[str, Answer]:
+    """What was asked and a 2xx, of api.health_path or else of api.auth.protected: the control of what looks for refusals.
+
+    Raises:
+        ControlFailed: When there is none.
+    """
+    return ctx.shared("good-answer", lambda: _good(ctx))
+
+
+def _good(ctx: Context) -> tuple[str, Answer]:
+    api = ctx.require(ctx.settings.api, "api")
+    health = health_answer(ctx)
+    if 200 <= health.status < 300:
+        return f"GET {api.health_path}", health
+    try:
+        valid = protected_answers(ctx).valid
+    except NotConfigured:
+        valid = health
+    if 200 <= valid.status < 300:
+        return "api.auth.protected with a token", valid
+    raise ControlFailed(
+        f"GET {api.health_path} is answered {health.status}, so there is no good answer to compare with"
+    )
+
+
+def health_answer(ctx: Context) -> Answer:
+    """The answer of api.health_path, asked for once per run."""
+    api = ctx.require(ctx.settings.api, "api")
+    return ctx.shared("health-answer", lambda: ctx.http.get(api.health_path))
+
+
 def answers(ctx: Context) -> list[tuple[str, Answer]]:
     """What was asked, and the answer; what is not configured is left out.
 
@@ -44,7 +78,7 @@ def answers(ctx: Context) -> list[tuple[str, Answer]]:
 
 def _answers(ctx: Context) -> list[tuple[str, Answer]]:
     api = ctx.require(ctx.settings.api, "api")
-    health = ctx.http.get(api.health_path)
+    health = health_answer(ctx)
     found = [(f"GET {api.health_path}", health)]
     try:
         protected = protected_answers(ctx)

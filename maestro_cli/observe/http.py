@@ -27,7 +27,7 @@ MAXIMUM_BODY = 1_000_000
 """Bytes of an answer that are read; what comes after is left unread and the answer says it was truncated."""
 CONNECT_S = 3.0
 TOTAL_S = 8.0
-ATTEMPTS = 3
+ATTEMPTS = 20
 """How often a request is sent that is answered 429."""
 ROTATIONS = 12
 """How many further loopback addresses a run may use up."""
@@ -117,7 +117,7 @@ class Http:
         body: bytes | None = None,
         json_body: Any = None,
         form: Mapping[str, str] | None = None,
-        timeout_s: float = TOTAL_S,
+        timeout_s: float | None = None,
         source: str | None = None,
         expect_limit: bool = False,
         from_root: bool = False,
@@ -134,7 +134,7 @@ class Http:
             body: Raw body.
             json_body: Body to send as JSON.
             form: Body to send form-encoded.
-            timeout_s: For the whole answer, in seconds.
+            timeout_s: For the whole answer, in seconds; TOTAL_S where it is None.
             source: Local address to send from, where it is not the run's own.
             expect_limit: Return a 429 as it is.
             from_root: The path stands under the host's root and not under the path prefix of api.url.
@@ -151,17 +151,24 @@ class Http:
         sent.update(headers or {})
         if not path.startswith("/"):
             raise MaestroError(f"a probe's path must start with a slash, not {path[:20]!r}")
+        timeout_s = TOTAL_S if timeout_s is None else timeout_s
         target = path if from_root else urlsplit(self.base).path + path
         if expect_limit or source is not None:
             return self._send(method, target, sent, body, timeout_s, source or self.source)
+        rotated = 0
         for _ in range(ATTEMPTS):
             self.patience.hold()
             used = self.source
             answer = self._send(method, target, sent, body, timeout_s, used)
             if answer.status != 429:
                 return answer
-            if not self._rotate(used):
-                self.patience.wait(retry_after(answer.header("retry-after"), default_s=self.window_s))
+            if rotated < 3 and self._rotate(used):
+                rotated += 1
+                continue
+            if rotated == 3:
+                # The limit goes by account, or counts all of this machine: no other address helps.
+                self._rotations = ROTATIONS
+            self.patience.wait(retry_after(answer.header("retry-after"), default_s=self.window_s))
         raise RateLimited(f"the service's rate limit still answers 429 after {ATTEMPTS} attempts")
 
     def _rotate(self, used: str | None) -> bool:
