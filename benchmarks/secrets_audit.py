@@ -90,7 +90,7 @@ def zxcvbn_found(weak: list[tuple[int, str]]) -> str:
 def zxcvbn_seconds(value: str) -> float | None:
     if find_spec("zxcvbn") is None:
         return None
-    from zxcvbn import zxcvbn  # type: ignore[import-untyped] # a peer to compare with, not a dependency
+    from zxcvbn import zxcvbn
 
     return seconds(lambda: zxcvbn(value), times=10)
 

@@ -14,7 +14,7 @@ def read_environment_file(path: Path) -> dict[str, str]:
         OSError: When it cannot be read.
         ValueError: When it is not text of NAME=value lines, or far too large.
     """
-    from maestro_cli.secrets.dotenv import parse_dotenv
+    from maestro_cli.dotenv import parse_dotenv
 
     if path.stat().st_size > MAXIMUM_BYTES:
         raise ValueError("too large")

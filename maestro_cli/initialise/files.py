@@ -102,7 +102,7 @@ def _environment(root: Path, notes: list[str]) -> tuple[str | None, tuple[str, .
 
 
 def _examples(root: Path) -> Iterator[Seen]:
-    from maestro_cli.secrets.dotenv import parse_dotenv
+    from maestro_cli.dotenv import parse_dotenv
 
     for name in EXAMPLES:
         text = _read(root / name)

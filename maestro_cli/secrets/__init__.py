@@ -1,6 +1,7 @@
 """Secrets: made strong, judged by what can be observed, rotated without a torn file. Nothing here prints.
 
-`parse_dotenv` is all that the configuration loader needs, so the rest is imported on first use.
+The names below are loaded when they are first used, since most runs of maestro need none of them. The `.env` parser is
+on a floor of its own, `maestro_cli.dotenv`, because the configuration loader reads `env_file` with it.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from maestro_cli.secrets.dotenv import Dotenv, EnvValues, parse_dotenv
+from maestro_cli.dotenv import Dotenv, EnvValues, parse_dotenv
 
 if TYPE_CHECKING:
     from maestro_cli.secrets.audit import Audit, Finding, audit_file

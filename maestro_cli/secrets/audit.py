@@ -14,9 +14,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
+from maestro_cli.dotenv import EnvValues
 from maestro_cli.errors import OutOfReach
 from maestro_cli.secrets import git as git_module
-from maestro_cli.secrets.dotenv import EnvValues
 from maestro_cli.secrets.git import GitUnavailable, History
 from maestro_cli.secrets.names import is_secret_name, without_previous
 from maestro_cli.secrets.store import read_document, read_record

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
+from maestro_cli.dotenv import Dotenv
 from maestro_cli.errors import UsageError
 from maestro_cli.filesystem import refuse_unsafe
-from maestro_cli.secrets.dotenv import Dotenv
 from maestro_cli.secrets.ignore import ignore_lines
 from maestro_cli.secrets.names import is_password, is_secret_name
 from maestro_cli.secrets.record import Record

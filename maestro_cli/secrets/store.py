@@ -13,9 +13,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from maestro_cli.dotenv import Dotenv, EnvValues, encode_text, read_text
 from maestro_cli.errors import OutOfReach, Refused
 from maestro_cli.filesystem import PRIVATE, LockedFolder, backup_name, locked, recover, refuse_unsafe
-from maestro_cli.secrets.dotenv import Dotenv, EnvValues, encode_text, read_text
 from maestro_cli.secrets.names import PREVIOUS, without_previous
 from maestro_cli.secrets.record import FILE_SUFFIX, Record
 

@@ -13,8 +13,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from maestro_cli.dotenv import Dotenv
 from maestro_cli.errors import ConfigurationError
-from maestro_cli.secrets.dotenv import Dotenv
 from maestro_cli.secrets.urls import escape
 
 BUILT_IN = """\
