@@ -16,11 +16,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import secrets
 import stat
-import time
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -28,14 +26,11 @@ from pathlib import Path
 from maestro_cli import folder_exchange as exchange
 from maestro_cli import folder_journal as journal
 from maestro_cli.errors import MaestroError, OutOfReach, Refused
+from maestro_cli.folder_lock import acquire, explained, uninterrupted
 
 PRIVATE = 0o600
-_POLL_S = 0.05
 _BULK = 64
 """From this many files on, one syncfs(2) is cheaper than an fsync(2) each and promises the same."""
-
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 def write_private(path: Path, data: bytes, *, mode: int = PRIVATE) -> None:
@@ -73,7 +68,7 @@ def make_private_directory(directory: Path) -> None:
     Raises:
         OutOfReach: It cannot be created, or something else has its name.
     """
-    with _explained(directory):
+    with explained(directory):
         if not directory.parent.is_dir():
             directory.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):
@@ -113,10 +108,10 @@ def locked(directory: Path, *, wait_s: float = 30.0) -> Iterator[LockedFolder]:
         OutOfReach: The folder does not exist or another maestro is still at work there.
     """
     directory = Path(os.path.realpath(directory))
-    with _explained(directory):
-        handle = _lock_real(directory, time.monotonic() + wait_s)
+    with explained(directory):
+        handle = acquire(directory, wait_s)
     try:
-        with _explained(directory):
+        with explained(directory):
             journal.roll_forward(handle)
             journal.sweep(handle)
         yield LockedFolder(directory, handle)
@@ -167,7 +162,7 @@ class LockedFolder:
         """
         if not files:
             return
-        with _explained(self.path):
+        with explained(self.path):
             existing = self._check(files)
             wanted = {name: data for name, data in files.items() if data is not None}
             staged = self._stage(wanted, existing, mode, keep_mode)
@@ -245,59 +240,26 @@ class LockedFolder:
             raise
         # The journal is durable: from here on the change is certain, and whoever comes next would finish it.
         try:
-            shown = stand_in is not None and stand_in.show()
-            journal.roll_forward(self._handle)
-            if stand_in is not None:
-                if shown:
-                    stand_in.hide()
-                stand_in.discard()
+            with uninterrupted():
+                self._carry_out(stand_in)
         except OSError as error:
             raise OutOfReach(
                 f"Interrupted while changing the files of {self.path} ({os.strerror(error.errno or 0)}).",
                 hint="All new files are written; the next maestro command on this folder puts them in place.",
             ) from error
 
+    def _carry_out(self, stand_in: exchange.StandIn | None) -> None:
+        shown = stand_in is not None and stand_in.show()
+        journal.roll_forward(self._handle)
+        if stand_in is not None:
+            if shown:
+                stand_in.hide()
+            stand_in.discard()
+
     def _discard(self, staged: Mapping[str, str]) -> None:
         for temporary in staged.values():
             with contextlib.suppress(OSError):
                 os.unlink(temporary, dir_fd=self._handle)
-
-
-def _lock_real(directory: Path, deadline: float) -> int:
-    while True:
-        handle = _lock(directory, deadline)
-        if not exchange.is_open(directory, handle):  # exchanged or replaced while we waited
-            os.close(handle)
-            continue
-        if not exchange.pending(directory):
-            return handle
-        # What is visible may be the stand-in of a killed run: settle that, then lock what is visible then.
-        try:
-            exchange.settle(directory, journal.roll_forward)
-        finally:
-            os.close(handle)
-
-
-def _lock(directory: Path, deadline: float) -> int:
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() < deadline:
-                time.sleep(_POLL_S)
-                continue
-            os.close(handle)
-            raise OutOfReach(
-                f"Another maestro is at work in {directory}; nothing was changed.",
-                hint="Run the command again when it has ended.",
-            ) from None
-        except OSError as error:
-            if error.errno not in {errno.EBADF, errno.ENOLCK, errno.ENOTSUP, errno.EINVAL}:
-                os.close(handle)
-                raise
-            # A network file system without flock on folders: go on unlocked rather than not at all.
-        return handle
 
 
 def _set_owner_and_mode(handle: int, old: os.stat_result | None, mode: int, *, keep: bool) -> None:
@@ -311,24 +273,3 @@ def _set_owner_and_mode(handle: int, old: os.stat_result | None, mode: int, *, k
             os.fchown(handle, old.st_uid, old.st_gid)
     if mode != PRIVATE:
         os.fchmod(handle, mode)
-
-
-@contextlib.contextmanager
-def _explained(directory: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        if error.errno in _FULL:
-            raise OutOfReach(
-                f"No room to write in {directory} ({reason}); nothing was changed.",
-                hint="Free some space and run the command again.",
-            ) from error
-        if error.errno in _FORBIDDEN:
-            raise OutOfReach(
-                f"{directory} cannot be written to ({reason}); nothing was changed.",
-                hint=f"Look at its owner and mode: ls -ld {directory}",
-            ) from error
-        if error.errno == errno.ENOENT:
-            raise OutOfReach(f"{directory} does not exist.", hint=f"Create it first: mkdir -p {directory}") from error
-        raise OutOfReach(f"Cannot write in {directory}: {reason}.", hint=f"Look at it: ls -la {directory}") from error

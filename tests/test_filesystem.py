@@ -273,6 +273,21 @@ def test_a_full_disk_leaves_everything_as_it_was(tiny_disk: Path, where: str) ->
     assert [name for name in leftovers(directory) if "maestro" in name] == []
 
 
+def test_an_interrupt_waits_until_the_change_is_whole(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace_together(folder, OLD, exclusive=True)
+    exchange = folder_exchange.exchange
+
+    def interrupted(one: Path, other: Path) -> None:
+        exchange(one, other)
+        os.kill(os.getpid(), signal.SIGINT)  # somebody presses Ctrl-C while the stand-in is to be seen
+
+    monkeypatch.setattr(folder_exchange, "exchange", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        replace_together(folder, NEW, exclusive=True)
+    assert contents(folder) == OLD | NEW
+    assert leftovers(folder) == []
+
+
 def test_two_runs_at_once_take_turns(folder: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from maestro_cli.filesystem import replace_together\n"

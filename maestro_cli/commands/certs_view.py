@@ -35,12 +35,18 @@ def names(hosts: Iterable[object]) -> str:
 def outcome_text(outcome: Outcome) -> str:
     """What `generate` did."""
     about = {
-        "ca.pem": "the CA, to be trusted" if outcome.new_ca else "",
+        "ca.pem": "the CA, to be trusted",
         "ca-key.pem": "the CA's key: keep it to yourself",
+        "intermediate.pem": "the CA that signs the others",
+        "intermediate-key.pem": "its key",
+        "csr.pem": "a signing request for the server's key",
+        "cert.p12": "the server's pair and the CA, under your password",
+        "k8s-secret.yaml": "a manifest with the private key: kubectl apply -f",
     }
     for issued in outcome.issued:
         about[issued.files.certificate] = f"{issued.purpose}: {names(issued.hosts)}; until {date(issued.not_after)}"
         about[issued.files.key] = f"the {issued.purpose}'s private key"
+        about[issued.files.pkcs12] = "both and the CA, under your password"
         if issued.files.fullchain:
             about[issued.files.fullchain] = "the same with its chain: what a server is given"
     rows = [(str(outcome.directory / name), about.get(name, "")) for name in outcome.written if name != ".gitignore"]
