@@ -22,7 +22,7 @@ from maestro_cli.tenants.spec import VERSION_TABLES, Spec, TableSpec
 from maestro_cli.tenants.sqlite_file import VERSION_TABLE, Schema, opened, specified
 from maestro_cli.tenants.sqlite_planner import make, make_down
 from maestro_cli.tenants.state import Status, TableState
-from maestro_cli.tenants.steps import Plan
+from maestro_cli.tenants.steps import Phase, Plan
 
 
 def plan(url: str, tenancy: Tenancy, *, contract: bool = False) -> Plan:
@@ -46,7 +46,7 @@ def apply(
     on_progress: Listener | None = None,
     pace: Pace | None = None,
 ) -> Outcome:
-    """Migrate; each step is a transaction, so a kill leaves whole steps.
+    """Migrate in whole transactions: a kill leaves whole steps, and the next run does the rest.
 
     Raises:
         ConfigurationError: The tenancy does not fit the file; nothing was changed.
@@ -69,18 +69,24 @@ def apply(
 
 
 def _run(found: Plan, connection: sqlite3.Connection, on_progress: Listener | None) -> None:
+    """Run the steps: those that only change the schema's text in one transaction, each long one in its own.
+
+    A commit waits for the disk, which takes longer than the statements themselves.
+    """
     for number, step in enumerate(found.steps, 1):
         progress = Progress(step=step, number=number, total=len(found.steps), state="started")
         if on_progress is not None:
             on_progress(progress)
-        connection.execute("BEGIN IMMEDIATE")
         try:
+            if not connection.in_transaction:
+                connection.execute("BEGIN IMMEDIATE")
             for statement in step.sql:
                 connection.execute(statement)
         except BaseException:
-            connection.execute("ROLLBACK")
+            connection.rollback()
             raise
-        connection.execute("COMMIT")
+        if number == len(found.steps) or {step.phase, found.steps[number].phase} != {Phase.EXPAND}:
+            connection.commit()
         if on_progress is not None:
             on_progress(replace(progress, state="done"))
 
