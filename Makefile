@@ -35,6 +35,7 @@ lint: $(VENV)/.test ## Style
 
 types: $(VENV)/.test ## Strict types
 	$(BIN)/mypy
+	cd templates/service && $(CURDIR)/$(BIN)/mypy --config-file ../../pyproject.toml service tests migrations
 
 floors: $(VENV)/.test ## Imports point down only
 	$(BIN)/lint-imports
