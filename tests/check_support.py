@@ -1,6 +1,6 @@
 """Running one check against real parts: a maestro.yaml in a folder, and servers that misbehave on purpose."""
 
-# ruff: noqa: S608 - the names in these statements are the tests' own
+
 
 from __future__ import annotations
 

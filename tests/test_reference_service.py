@@ -199,13 +199,13 @@ def test_whoever_is_deactivated_is_out_at_once(
     connection.autocommit = True
     try:
         with connection.cursor() as cursor:
-            cursor.execute(f"UPDATE {table} SET is_active = false WHERE {key} = %s", (row,))  # noqa: S608 - parameters
+            cursor.execute(f"UPDATE {table} SET is_active = false WHERE {key} = %s", (row,))
             try:
                 assert b("GET", "/projects").status == 401
                 assert reference_platform.login(reference_service, "b").status == 401
                 assert b("POST", "/auth/refresh", {"refresh_token": refresh}).status == 401
             finally:
-                cursor.execute(f"UPDATE {table} SET is_active = true WHERE {key} = %s", (row,))  # noqa: S608 - the same
+                cursor.execute(f"UPDATE {table} SET is_active = true WHERE {key} = %s", (row,))
     finally:
         connection.close()
     assert b("GET", "/projects").status == 200
@@ -282,7 +282,7 @@ def test_the_database_itself_keeps_tenants_apart(reference_platform: ReferencePl
         assert cursor.fetchone() == (0,), "no tenant set, no row"
         cursor.execute("SELECT set_config('app.tenant_id', %s, true)", (SECOND_TENANT,))
         for statement in (
-            f"INSERT INTO projects (name, tenant_id) VALUES ('x', '{DEFAULT_TENANT}')",  # noqa: S608 - a constant
+            f"INSERT INTO projects (name, tenant_id) VALUES ('x', '{DEFAULT_TENANT}')",
             "CREATE TABLE mine (id int)",
             "INSERT INTO users (email, password_hash, tenant_id) SELECT 'x', 'x', id FROM tenants",
             "DELETE FROM tenants",

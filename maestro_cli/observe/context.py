@@ -133,7 +133,7 @@ class Context:
             value: What the settings hold.
             key: Its key, for the reason: `api.cors`.
         """
-        if value is None or value == () or value == {}:
+        if value is None or (isinstance(value, tuple | dict) and not value):
             raise NotConfigured(f"{key} is not configured")
         return value
 
