@@ -72,7 +72,7 @@ def run(invocation: Invocation, asked: Asked) -> None:
 def _preview(invocation: Invocation, directory: Path, terms: object, *, as_json: bool) -> None:
     from maestro_cli.certs.renewal import Terms, preview
     from maestro_cli.commands.certs_view import date
-    from maestro_cli.commands.migrate_view import columns
+    from maestro_cli.commands.columns import columns
 
     if not isinstance(terms, Terms):
         raise TypeError(terms)

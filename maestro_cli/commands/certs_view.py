@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maestro_cli.commands.migrate_view import columns
+from maestro_cli.commands.columns import columns
 
 if TYPE_CHECKING:
     from maestro_cli.certs.inspection import Described, Expiry, Inspection

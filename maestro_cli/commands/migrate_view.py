@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from maestro_cli.commands.base import Invocation
+from maestro_cli.commands.columns import columns
 
 if TYPE_CHECKING:
     from maestro_cli.tenants.citus import Readiness
@@ -33,16 +33,6 @@ def seconds(value: float) -> str:
     if value < 120:
         return f"{value:.0f} s"
     return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
-
-
-def columns(rows: Sequence[Sequence[str]]) -> str:
-    """Rows as aligned columns. Rich takes seconds for the 6,000 steps of a large schema; this takes none."""
-    if not rows:
-        return ""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
 
 
 def plan_table(plan: Plan) -> str:

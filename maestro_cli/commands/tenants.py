@@ -34,7 +34,7 @@ def _limit(value: int | None) -> str:
 
 
 def _table(tenants: list[Tenant]) -> str:
-    from maestro_cli.commands.migrate_view import columns
+    from maestro_cli.commands.columns import columns
 
     rows = [("slug", "name", "state", "users", "projects", "artifacts", "id")]
     rows += [
