@@ -30,7 +30,9 @@ def postgres_tls(ctx: Context) -> Finding:
     try:
         connect(url, sslmode="disable").close()
     except Unreachable as error:
-        if any(word in error.reason for word in ("no pg_hba.conf entry", "no encryption", "SSL off", "requires SSL")):
+        if any(
+            word in error.reason for word in ("no encryption", "SSL off", "requires SSL", "SSL required", "sslmode")
+        ):
             return passed(
                 f"PostgreSQL at {address} refuses connections without TLS.",
                 Evidence("sslmode=disable", "refused: no encryption", "refused"),
