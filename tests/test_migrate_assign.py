@@ -9,11 +9,12 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from test_migrate_apply import run
+from test_migrate_apply import idle, run
 
 from maestro_cli import tenants
 from maestro_cli.config.settings import Rls, Tenancy, TenantTable
 from maestro_cli.demo.servers import EmbeddedPostgres
+from maestro_cli.tenants.locks import Blocked
 from maestro_cli.tenants.runner import Budgets
 from maestro_cli.tenants.session import DatabaseError
 
@@ -127,6 +128,16 @@ def test_interrupted_between_batches_it_goes_on(filled: str) -> None:
     tenants.apply(filled, TENANCY)
     assert counts(filled, "runs") == {A: 2000, B: 2000, DEFAULT: 2000}
     assert "unvalidated" not in {table.foreign_key for table in tenants.status(filled, TENANCY).tables}
+
+
+def test_a_backfill_waits_for_a_very_old_transaction(filled: str) -> None:
+    with idle(filled, "INSERT INTO settings VALUES ('old', '')"):
+        budgets = Budgets(max_transaction_age_s=0.05, max_lock_wait_s=0.3)
+        tables = {name: TABLES[name] for name in ("projects", "runs", "steps")}
+        with pytest.raises(Blocked, match=r"coffee break.* has a transaction open for"):
+            tenants.apply(filled, Tenancy(tables=tables), budgets=budgets)
+    tenants.apply(filled, TENANCY)
+    assert counts(filled, "steps") == {A: 2000, B: 2000, DEFAULT: 2000}
 
 
 def test_a_tenant_that_does_not_exist_is_named(filled: str) -> None:

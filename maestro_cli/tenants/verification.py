@@ -148,7 +148,9 @@ def _rows(session: Session, spec: Spec, catalog: Catalog) -> Iterator[Finding]:
         if column is None:
             continue
         try:
-            strangers = [tenant for tenant in distinct_tenants(session, spec, table.name) if tenant not in known]
+            strangers = [
+                tenant for tenant in distinct_tenants(session, spec, catalog, table.name) if tenant not in known
+            ]
         except DatabaseError as error:
             yield Finding("not-looked-at", table.name, f"its rows can't be read: {error.message}", Severity.WARNING)
             continue
