@@ -12,6 +12,7 @@ from maestro_cli.observe.session import Session, Tokens
     "security.refresh-rotation",
     component="security",
     priority="high",
+    writes=True,
     last=True,
     requests=2 * sessions.LOGIN_REQUESTS + 3,
     faults=("refresh-reusable", "refresh-family-survives", "refresh-not-rotated"),

@@ -12,6 +12,7 @@ from maestro_cli.observe.revocation import REVOCATION_REQUESTS, logged_out
     "security.revocation",
     component="security",
     priority="critical",
+    writes=True,
     last=True,
     requests=REVOCATION_REQUESTS + 1,
     faults=("logout-noop", "logout-keeps-refresh"),

@@ -15,6 +15,7 @@ SLACK_S = 3
     "security.revocation-ttl",
     component="security",
     priority="high",
+    writes=True,
     last=True,
     requests=REVOCATION_REQUESTS,
     faults=("blacklist-ttl-short", "blacklist-ttl-none"),

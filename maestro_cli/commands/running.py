@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from maestro_cli.runner import Plan, Progress
 
 
+INTERRUPTED_S = 0.5
+"""After Ctrl-C, how long deleting what the probes made may take: the program ends within a second."""
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """What to run, as the command line says it."""
@@ -71,16 +75,22 @@ def _perform(invocation: Invocation, loaded: Loaded, selection: Selection, catal
         try:
             report = run(kept, ctx, plan, on_progress=on_progress)
         except Interrupted as interruption:
-            return Outcome(with_notes(interruption.report, left_out), interrupted=True)
+            ctx.cleanup.run(total_s=INTERRUPTED_S)
+            return Outcome(with_notes(interruption.report, (*left_out, *_left_behind(ctx))), interrupted=True)
     ctx.close()
-    return Outcome(with_notes(report, left_out))
+    return Outcome(with_notes(report, (*left_out, *_left_behind(ctx))))
+
+
+def _left_behind(ctx: Context) -> tuple[str, ...]:
+    """What probes made and could not take away again."""
+    return tuple(ctx.redact(f"left behind by a probe: {what}") for what in ctx.cleanup.left)
 
 
 def make_context(invocation: Invocation, loaded: Loaded, selection: Selection) -> Context:
     """The context of one run."""
     from maestro_cli.api import Context
 
-    return Context(
+    ctx = Context(
         loaded=loaded,
         now=invocation.now(),
         redact=invocation.redact,
@@ -90,6 +100,8 @@ def make_context(invocation: Invocation, loaded: Loaded, selection: Selection) -
         commit=commit_of(loaded.root),
         environ=dict(invocation.environ),
     )
+    ctx.patience.on_wait = lambda seconds: invocation.say(f"waiting {seconds:.0f} s for the service's rate limit")
+    return ctx
 
 
 def with_notes(report: Report, notes: Sequence[str]) -> Report:
