@@ -7,7 +7,7 @@ A section that is absent is None, and the checks about it are skipped. Paths are
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from maestro_cli.config.declared import DeclaredCheck
@@ -297,6 +297,28 @@ class ComponentWeights:
 
 
 @section
+class LoadTest:
+    """A result of a load test or benchmark, and its budgets. At least one budget is needed."""
+
+    file: str = key(
+        "Result of k6 (summary export), Locust (_stats.csv or --json), wrk or pytest-benchmark; patterns allowed.",
+        example="reports/k6.json",
+    )
+    mean_ms: float | None = key("Slowest acceptable mean, in milliseconds.", default=None, minimum=0)
+    p95_ms: float | None = key("Slowest acceptable 95th percentile, in milliseconds.", default=None, minimum=0)
+    p99_ms: float | None = key("Slowest acceptable 99th percentile, in milliseconds.", default=None, minimum=0)
+    max_error_percent: float | None = key(
+        "Highest acceptable share of failed requests, in percent.", default=None, minimum=0, maximum=100
+    )
+    min_requests_per_second: float | None = key("Lowest acceptable throughput.", default=None, minimum=0)
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """What is wrong beyond the types of the keys."""
+        if all(value is None for name, value in vars(self).items() if name != "file"):
+            yield "", "has no budget; write p95_ms, for example"
+
+
+@section
 class EvidenceFiles:
     """What other tools measured, read from their own files."""
 
@@ -304,6 +326,19 @@ class EvidenceFiles:
     coverage: str | None = key("Cobertura or coverage.py XML.", default=None)
     min_line_rate: float = key("Lowest acceptable line coverage, in percent.", default=80, minimum=0, maximum=100)
     sarif: tuple[str, ...] = key("SARIF files; patterns allowed.", default=())
+    sarif_fail_on: Literal["error", "warning", "note"] = key(
+        "Lowest level of a SARIF result that fails; those below warn.", default="error"
+    )
+    pip_audit: tuple[str, ...] = key(
+        "Reports of `pip-audit --format json`; patterns allowed.", default=(), example="[reports/pip-audit.json]"
+    )
+    npm_audit: tuple[str, ...] = key(
+        "Reports of `npm audit --json`; patterns allowed.", default=(), example="[reports/npm-audit.json]"
+    )
+    vulnerability_fail_on: Literal["critical", "high", "moderate", "low", "info"] = key(
+        "Lowest severity of a vulnerability that fails, where the tool tells it; those below warn.", default="high"
+    )
+    load: tuple[LoadTest, ...] = key("Results of load tests with their budgets.", default=())
     max_age_hours: float = key("Oldest acceptable file, in hours.", default=24, minimum=0)
 
 
