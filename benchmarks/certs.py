@@ -82,6 +82,18 @@ def openssl_leaf(folder: Path, name: str) -> None:
         "-addext", "basicConstraints=critical,CA:FALSE", "-addext", "extendedKeyUsage=serverAuth", cwd=folder)  # fmt: skip
 
 
+def openssl_leaves(folder: Path, count: int) -> None:
+    for number in range(count):
+        openssl_leaf(folder, f"host-{number}")
+
+
+def mkcert_leaves(folder: Path, count: int) -> None:
+    folder.mkdir()
+    os.environ["CAROOT"] = str(folder)
+    for number in range(count):
+        run("mkcert", "-ecdsa", f"host-{number}", cwd=folder)
+
+
 def openssl_pair(folder: Path) -> None:
     openssl_ca(folder)
     openssl_leaf(folder, "localhost")
@@ -102,16 +114,10 @@ def many(folder: Path, count: int, rounds: int) -> list[bool]:
         times["floor, one sync"].append(timed(floor, folder / f"sync-{number}", count, each=False))
     openssl_ca(folder / "openssl")
     sample = min(count, 200)
-    openssl = (
-        timed(lambda: [openssl_leaf(folder / "openssl", f"host-{number}") for number in range(sample)]) * count / sample
-    )
+    openssl = timed(openssl_leaves, folder / "openssl", sample) * count / sample
     if shutil.which("mkcert"):
-        (folder / "mkcert").mkdir()
-        os.environ["CAROOT"] = str(folder / "mkcert")
-        mkcert = timed(
-            lambda: [run("mkcert", "-ecdsa", f"host-{number}", cwd=folder / "mkcert") for number in range(sample)]
-        )
-        print(f"      mkcert, a process each: {mkcert * count / sample:.2f} s for {count} (from {sample})")
+        mkcert = timed(mkcert_leaves, folder / "mkcert", sample) * count / sample
+        print(f"      mkcert, a process each: {mkcert:.2f} s for {count} (from {sample})")
     for name, values in times.items():
         print(
             f"      {name}: {statistics.median(values):.2f} s for {count} (median of {rounds}; {min(values):.2f} to {max(values):.2f})"
