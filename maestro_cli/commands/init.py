@@ -112,7 +112,8 @@ def _api(invocation: Invocation, root: Path, openapi: str | None, project: Proje
     from dataclasses import replace
     from urllib.parse import urlsplit
 
-    from maestro_cli.initialise.openapi import MAXIMUM_BYTES, fetch, find_document, read_document
+    from maestro_cli.initialise.document import MAXIMUM_BYTES, fetch, find_document
+    from maestro_cli.initialise.openapi import read_document
 
     if openapi is not None and "://" in openapi:
         ca_file = root / project.ca_file if project.ca_file is not None else None

@@ -5,18 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from maestro_cli.errors import MaestroError, UsageError
+from maestro_cli.errors import MaestroError
+from maestro_cli.initialise.document import parse
 from maestro_cli.initialise.findings import ApiShape
 from maestro_cli.initialise.python_sources import HEALTH
 from maestro_cli.initialise.schemas import Schemas, sample
 
-FILES = ("openapi.json", "openapi.yaml", "openapi.yml", "docs/openapi.json", "docs/openapi.yaml", "api/openapi.json",
-         "api/openapi.yaml", "swagger.json", "swagger.yaml", "docs/swagger.json")  # fmt: skip
-MAXIMUM_BYTES = 20_000_000
 METHODS = ("get", "post", "put", "patch", "delete")
 LOGIN = {
     "login",
@@ -61,11 +58,6 @@ class Operation:
         return self.words[-1] if self.words else ""
 
 
-def find_document(root: Path) -> Path | None:
-    """The project's OpenAPI document, where it keeps one."""
-    return next((root / name for name in FILES if (root / name).is_file()), None)
-
-
 def read_document(text: str, where: str) -> ApiShape:
     """What a document proposes.
 
@@ -76,7 +68,7 @@ def read_document(text: str, where: str) -> ApiShape:
     Raises:
         MaestroError: When it is no OpenAPI document.
     """
-    document = _parsed(text)
+    document = parse(text)
     if not isinstance(document, dict) or not isinstance(document.get("paths"), dict):
         raise MaestroError(
             f"{where} is no OpenAPI document: it has no `paths`",
@@ -106,65 +98,6 @@ def read_document(text: str, where: str) -> ApiShape:
         isolation=isolation,
         notes=tuple(notes),
     )  # fmt: skip
-
-
-def fetch(url: str, *, ca_file: Path | None) -> str:
-    """Read a document from a service on this machine.
-
-    Args:
-        url: Its address, on the loopback interface.
-        ca_file: The CA of a service with a certificate of its own.
-
-    Raises:
-        UsageError: For an address that is not this machine's.
-        MaestroError: When it cannot be read.
-    """
-    import ssl
-
-    from urllib3 import PoolManager, Timeout
-    from urllib3.exceptions import HTTPError
-
-    host = urlsplit(url).hostname or ""
-    if host not in ("localhost", "::1") and not re.fullmatch(r"127(\.\d{1,3}){3}", host):
-        raise UsageError(
-            f"--openapi {url}: only a service on this machine is asked",
-            hint="Save the document first: curl -o openapi.json URL && maestro init --openapi openapi.json",
-        )
-    options: dict[str, Any] = {}
-    if url.startswith("https://") and ca_file is not None:
-        try:
-            options["ssl_context"] = ssl.create_default_context(cafile=str(ca_file))
-        except (OSError, ssl.SSLError):
-            raise MaestroError(f"{ca_file} holds no certificate that can be read") from None
-    try:
-        with PoolManager(**options) as pool:
-            answer = pool.request("GET", url, timeout=Timeout(total=10), retries=False, redirect=False)
-    except HTTPError as error:
-        from maestro_cli.observe.http import explain
-
-        raise MaestroError(f"{url} cannot be read: {explain(error)}", hint="Is the service running there?") from None
-    if answer.status != 200 or len(answer.data) > MAXIMUM_BYTES:
-        said = f"answers {answer.status}" if answer.status != 200 else "is larger than 20 MB"
-        raise MaestroError(f"{url} {said}", hint="Frameworks often show it in development only.")
-    return answer.data.decode("utf-8", "replace")
-
-
-def _parsed(text: str) -> Any:
-    import json
-
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        pass
-    import yaml
-
-    try:
-        # JSON-like YAML of any size, without aliases that expand: they are what bombs are made of.
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
-            return None
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError):
-        return None
 
 
 def _prefix(document: Mapping[str, Any]) -> str:
