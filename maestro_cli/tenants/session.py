@@ -12,9 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 from maestro_cli.errors import MaestroError, OutOfReach
-from maestro_cli.tenants.urls import libpq_url
+from maestro_cli.tenants.urls import libpq_url, shown
 
 APPLICATION = "maestro migrate"
+CONNECT_S = 10.0
+"""How long a server may take to answer at all."""
 
 # A killed client's statement would stay queued, block readers and then commit, unless the server looks at the socket
 # while it works: https://www.postgresql.org/docs/current/runtime-config-connection.html (PostgreSQL 14 and later).
@@ -62,13 +64,12 @@ class Session:
         self.on_tick: Callable[[], None] | None = None
         self.tick_s = 0.25
         try:
-            self._connection = psycopg2.connect(
-                libpq_url(url), async_=True, application_name=application, connect_timeout=10
-            )
-            self._wait()
+            self._connection = psycopg2.connect(libpq_url(url), async_=True, application_name=application)
+            self._wait(give_up_s=CONNECT_S)
         except psycopg2.Error as error:
+            said = next(iter(str(error).strip().splitlines()), "no reason given")
             raise OutOfReach(
-                f"the database can't be reached: {str(error).strip().splitlines()[0] if str(error).strip() else error!r}",
+                f"the database at {shown(url)} can't be reached: {said}",
                 hint="Check database.url (or database.admin_url) in maestro.yaml and that the server is up.",
             ) from None
         self.server_version: int = self._connection.server_version
@@ -130,22 +131,29 @@ class Session:
             self.on_tick = None
             self._wait()
 
-    def _wait(self) -> None:
+    def _wait(self, *, give_up_s: float | None = None) -> None:
         try:
-            self._poll()
+            self._poll(give_up_s)
         except KeyboardInterrupt:
             self.cancel()
             raise
 
-    def _poll(self) -> None:
+    def _poll(self, give_up_s: float | None) -> None:
         connection, extensions = self._connection, self._psycopg2.extensions
+        idle_s = 0.0
         while True:
             state = connection.poll()
             if state == extensions.POLL_OK:
                 return
             reading = [connection] if state == extensions.POLL_READ else []
             writing = [connection] if state == extensions.POLL_WRITE else []
-            if not any(select.select(reading, writing, [], self.tick_s)) and self.on_tick is not None:
+            if any(select.select(reading, writing, [], self.tick_s)):
+                continue
+            idle_s += self.tick_s
+            if give_up_s is not None and idle_s >= give_up_s:
+                # libpq's own connect_timeout does not hold for asynchronous connections.
+                raise self._psycopg2.OperationalError(f"no answer within {give_up_s:.0f} s")
+            if self.on_tick is not None:
                 self.on_tick()
 
     def _translated(self, error: Any, sql: str) -> DatabaseError:
