@@ -186,6 +186,16 @@ def test_a_template_of_ones_own_may_ask_for_more(env: Path) -> None:
     assert "STRIPE_SECRET_KEY" in generate(env.with_name("other"), now=NOW, template=template).made
 
 
+def test_stand_ins_of_an_example_are_replaced_in_a_new_file(env: Path) -> None:
+    template = (
+        "JWT_SECRET_KEY=your-secret-key-here\nPOSTGRES_PASSWORD=password\nURL=postgresql://app:password@db/shop\n"
+    )
+    generate(env, now=NOW, required={"JWT_SECRET_KEY": 256, "POSTGRES_PASSWORD": 192}, template=template)
+    found = values(env)
+    assert judge("JWT_SECRET_KEY", found["JWT_SECRET_KEY"], 256) == []
+    assert found["URL"] == f"postgresql://app:{found['POSTGRES_PASSWORD']}@db/shop"
+
+
 def test_a_dry_run_touches_nothing(env: Path) -> None:
     done = generate(env, now=NOW, dry_run=True)
     assert set(done.made) == set(REQUIRED)

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from maestro_cli.commands.base import MaestroCommand, MaestroGroup, current
+from maestro_cli.commands.secrets_files import (
+    assignments,
+    file_of,
+    ignored_outputs,
+    key_files,
+    required_in,
+    required_of,
+    seed_secrets,
+    siblings,
+    template_of,
+)
 from maestro_cli.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -76,16 +86,16 @@ def generate(
     from maestro_cli.secrets.generation import generate as run
 
     invocation = current()
-    path = _file(invocation, file)
+    path = file_of(invocation, file)
     done = run(
         path,
         now=invocation.now(),
-        required=_required(invocation),
-        template=_template(path, template),
-        given=_assignments(assign or []),
+        required=required_of(invocation),
+        template=template_of(path, template),
+        given=assignments(assign or []),
         force=force,
         dry_run=dry_run,
-        ignore=(*_key_files(invocation, path), *_outputs(path, kubernetes, docker)),
+        ignore=(*key_files(invocation, path), *ignored_outputs(path, kubernetes, docker)),
     )
     if not dry_run:
         _export(invocation, path, kubernetes, kubernetes_name, namespace, docker, force=force)
@@ -121,16 +131,16 @@ def audit(
 
     invocation = current()
     settings = invocation.unresolved.settings
-    paths = files or [_file(invocation, None)]
+    paths = files or [file_of(invocation, None)]
     days = settings.secrets.max_age_days if settings.secrets else 90
     audits = [
         audit_file(
             path,
-            _required_in(invocation, path),
+            required_in(invocation, path),
             invocation.now(),
             days,
             git=not no_git,
-            others=[other for other in (*paths, *_siblings(path)) if other != path],
+            others=[other for other in (*paths, *siblings(path)) if other != path],
             words=(settings.service.name, path.absolute().parent.name),
         )
         for path in paths
@@ -187,9 +197,9 @@ def rotate(
     configured = invocation.unresolved.settings.secrets
     days = timedelta(days=configured.grace_days if configured else 7)
     done = run(
-        FileStore(_file(invocation, file)),
+        FileStore(file_of(invocation, file)),
         now=invocation.now(),
-        required=_required(invocation) or _seed_secrets(),
+        required=required_of(invocation) or seed_secrets(),
         names=names or (),
         older_than=None if older_than is None else parse_age(older_than, "--older-than"),
         grace=days if grace is None else parse_age(grace, "--grace"),
@@ -222,7 +232,7 @@ def export(
     invocation = current()
     if kubernetes is None and docker is None:
         raise UsageError("nothing to write", hint="Name one: --k8s-secret FILE or --docker-secrets DIR")
-    _export(invocation, _file(invocation, file), kubernetes, kubernetes_name, namespace, docker, force=force)
+    _export(invocation, file_of(invocation, file), kubernetes, kubernetes_name, namespace, docker, force=force)
 
 
 def _export(
@@ -242,9 +252,9 @@ def _export(
     from maestro_cli.secrets.output import secret_variables, write_docker_secrets, write_kubernetes_secret
     from maestro_cli.secrets.store import read_document
 
-    values = secret_variables(read_document(path).values, _required(invocation) or {})
+    values = secret_variables(read_document(path).values, required_of(invocation) or {})
     with locked(path.parent) as folder:
-        ignore_lines(folder, _outputs(path, kubernetes, docker))
+        ignore_lines(folder, ignored_outputs(path, kubernetes, docker))
     if kubernetes is not None:
         service = invocation.unresolved.settings.service.name
         write_kubernetes_secret(
@@ -254,86 +264,3 @@ def _export(
     if docker is not None:
         written = write_docker_secrets(docker, values, force=force)
         invocation.say(f"{docker}: {len(written)} files, 0400. Name them under `secrets:` in compose.yaml.")
-
-
-def _file(invocation: Invocation, file: Path | None) -> Path:
-    if file is not None:
-        return file
-    import os
-
-    path = invocation.unresolved.root / (invocation.unresolved.settings.env_file or ".env")
-    short = Path(os.path.relpath(path))
-    return short if ".." not in short.parts else path
-
-
-def _required(invocation: Invocation) -> dict[str, int] | None:
-    secrets = invocation.unresolved.settings.secrets
-    return dict(secrets.required) if secrets is not None and secrets.required else None
-
-
-def _required_in(invocation: Invocation, path: Path) -> Mapping[str, int]:
-    """What is configured; otherwise those of maestro's own template that the file has."""
-    configured = _required(invocation)
-    if configured is not None:
-        return configured
-    from maestro_cli.secrets.store import read_document
-
-    values = read_document(path).values
-    return {name: bits for name, bits in _seed_secrets().items() if name in values}
-
-
-def _seed_secrets() -> Mapping[str, int]:
-    from maestro_cli.secrets.template import BUILT_IN, bits_asked, read_template
-
-    found = read_template(BUILT_IN).values.items()
-    return {name: bits for name, value in found if (bits := bits_asked(value)) is not None}
-
-
-def _template(path: Path, chosen: Path | None) -> str:
-    from maestro_cli.secrets.store import read_document
-    from maestro_cli.secrets.template import BUILT_IN
-
-    example = path.with_name(f"{path.name}.example")
-    if chosen is not None:
-        return read_document(chosen).text
-    return read_document(example).text if example.exists() else BUILT_IN
-
-
-def _assignments(texts: list[str]) -> dict[str, str]:
-    found = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name.isidentifier():
-            raise UsageError(f"--set takes NAME=VALUE, not {name!r}", hint="For example: --set POSTGRES_HOST=db")
-        found[name] = value
-    return found
-
-
-def _key_files(invocation: Invocation, path: Path) -> tuple[str, ...]:
-    """Lines for .gitignore that cover private keys, where it is the project's own."""
-    if path.absolute().parent != invocation.unresolved.root.absolute():
-        return ()
-    certs = invocation.unresolved.settings.certs
-    folder = (certs.directory if certs is not None else "certs").strip("/")
-    return (f"{folder}/*key*.pem", f"{folder}/*.p12", f"{folder}/*.bak")
-
-
-def _outputs(path: Path, *outputs: Path | None) -> tuple[str, ...]:
-    """Lines for .gitignore that name what is written below the file's folder."""
-    folder = path.absolute().parent
-    absolute = [output.absolute() for output in outputs if output is not None]
-    return tuple(f"/{output.relative_to(folder)}" for output in absolute if output.is_relative_to(folder))
-
-
-def _siblings(path: Path) -> list[Path]:
-    """The files of other environments beside one: .env.staging, .env.production."""
-    stem = ".env"
-    if not path.name.startswith(stem):
-        return []
-    ends = (".example", ".sample", ".template", ".dist", ".meta.json", ".bak")
-    found = path.absolute().parent.glob(f"{stem}*")
-    return [
-        path.with_name(other.name)
-        for other in sorted(found)
-        if other.name != path.name and other.is_file() and not other.name.endswith(ends)
-    ]

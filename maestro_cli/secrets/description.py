@@ -16,42 +16,17 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
-from itertools import groupby, pairwise
+from itertools import pairwise
 from math import lgamma, log, log2
 
 from maestro_cli.secrets.encodings import rot13, rot47
-from maestro_cli.secrets.vocabulary import known_fragments, known_text, letter_costs, vocabulary
+from maestro_cli.secrets.pieces import LITERAL, Found, all_pieces, pattern_pieces
+from maestro_cli.secrets.vocabulary import vocabulary
 
 LONGEST = 512
 """Characters that are looked at; the first this many of a longer value must be strong by themselves."""
 
-_LEET = str.maketrans("013457@$!8+(|", "oieastasibtcl")
-_LEET_L = str.maketrans("013457@$!8+(|", "oleasta$lbtcl")
 _TURNED_SIZES = {26, 36, 64, 95}
-_DATE = re.compile(r"(?:19|20)\d\d[-/._]?(?:0[1-9]|1[0-2])[-/._]?(?:0[1-9]|[12]\d|3[01])|(?:19|20)\d\d")
-_DIGITS = re.compile(r"\d{3,}")
-_LETTERS = re.compile(r"[a-z]{4,}")
-_HEX_ORDER = "0123456789abcdef"
-_TEXT_ORDER = "0123456789abcdefghijklmnopqrstuvwxyz"
-_BASE64_ORDER = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-_CODE_ORDER = "".join(map(chr, range(256)))
-_KEYBOARDS = (
-    ("`1234567890-=", " qwertyuiop[]\\", " asdfghjkl;'", " zxcvbnm,./"),
-    ("^1234567890", " qwertzuiop", " asdfghjkl", " yxcvbnm,.-"),
-    (" &é\"'(-è_çà)=", " azertyuiop^$", " qsdfghjklm", " wxcvbn,;:!"),
-)
-_SHIFTED = str.maketrans('~!@#$%^&*()_+{}|:"<>?', "`1234567890-=[]\\;',./")
-
-# Prices in bits of saying which kind of piece comes next; 2⁻ᵖ over all kinds adds up to 1.
-_LITERAL = 0.4
-_WORD = 3.5
-_KNOWN = 5.5
-_COPY = 4.5
-_SEQUENCE = 5.5
-_WALK = 6.5
-_RUN = 5.5
-_SPELLED = 5.0
-_DATED = 6.5
 _TELLING = 0.75
 """A piece says something about the value if it costs at most this share of its characters taken one by one."""
 
@@ -227,48 +202,22 @@ def _unrepeated_bits(part: str, size: int) -> float:
     return bits
 
 
-_Found = list[list[tuple[str, int, float]]]
-"""For each start the pieces with a name that begin there: (kind, end, price)."""
-
-
 def _cut(value: str, size: int, names: Collection[str]) -> Description:
     """Cut the value into pieces at the lowest price; `size` is the alphabet of single characters."""
-    folded = value.lower() if value.isascii() else value  # some letters become two in lower case
-    found = _patterns(value, folded, size)
-    _words(value, folded, names, found)
-    _spelled(folded, value, size, found)
-    for match in _DATE.finditer(value):
-        price = _DATED + (14.5 if len(match.group()) > 4 else 6.5)
-        found[match.start()].append(("date", match.end(), price))
-    if size > 10:
-        for match in _DIGITS.finditer(value):
-            for start in range(match.start(), match.end() - 2):
-                price = _RUN + _length_bits(match.end() - start) + 3.33 * (match.end() - start)
-                found[start].append(("digits", match.end(), price))
-    return _assembled(size, found)
+    return _assembled(size, all_pieces(value, size, names))
 
 
 def _pattern_bits(value: str, size: int) -> float:
     """Bits of the cheapest cut without words: sequences, walks, copies and known text only."""
-    folded = value.lower() if value.isascii() else value
-    found = _patterns(value, folded, size)
+    found = pattern_pieces(value, size)
     if not any(found):
-        return len(value) * (_LITERAL + log2(size)) + 3
+        return len(value) * (LITERAL + log2(size)) + 3
     return _cheapest(size, found)[0]
 
 
-def _patterns(value: str, folded: str, size: int) -> _Found:
-    found: _Found = [[] for _ in value]
-    _known(value, folded, found)
-    _copies(value, folded, found)
-    _sequences(value, folded, size, found)
-    _walks(folded, found)
-    return found
-
-
-def _cheapest(size: int, found: _Found) -> tuple[float, list[tuple[str, int, float]]]:
+def _cheapest(size: int, found: Found) -> tuple[float, list[tuple[str, int, float]]]:
     """(Bits of the cheapest cut; for each end the piece it is reached by: its kind, start and price)."""
-    literal = _LITERAL + log2(size)
+    literal = LITERAL + log2(size)
     length = len(found)
     best = [0.0] + [float("inf")] * length
     came = [("", 0, 0.0)] * (length + 1)
@@ -284,9 +233,9 @@ def _cheapest(size: int, found: _Found) -> tuple[float, list[tuple[str, int, flo
     return best[length] + 3, came
 
 
-def _assembled(size: int, found: _Found) -> Description:
+def _assembled(size: int, found: Found) -> Description:
     bits, came = _cheapest(size, found)
-    dear = _TELLING * (_LITERAL + log2(size))
+    dear = _TELLING * (LITERAL + log2(size))
     pieces: list[Piece] = []
     length = position = len(found)
     extent: Counter[str] = Counter()
@@ -302,185 +251,3 @@ def _assembled(size: int, found: _Found) -> Description:
     covered = extent.total() / length if length else 1.0
     kind = max(extent, key=lambda kind: extent[kind]) if covered >= 0.5 and extent else "random"
     return Description(bits, kind, tuple(reversed(pieces)), covered, rest)
-
-
-def _length_bits(length: int) -> float:
-    return 2 * log2(length) - 1
-
-
-def _case_bits(piece: str) -> float:
-    if piece.islower() or piece.lower() == piece.upper():
-        return 0.7
-    if piece.isupper():
-        return 3.0
-    if piece[1:].islower() or not any(map(str.isupper, piece[1:])):
-        return 2.0
-    return 3.0 + len(piece)
-
-
-def _words(value: str, folded: str, names: Collection[str], found: _Found) -> None:
-    lists = vocabulary()
-    ranks, stems, longest = lists.ranks, lists.stems, lists.longest
-    length = len(folded)
-    spellings = [folded]
-    for table in (_LEET, _LEET_L):
-        plain = folded.translate(table)
-        if plain not in spellings:
-            spellings.append(plain)
-    for which, text in enumerate(spellings):
-        starts = [
-            start for start in range(length - 2) if text[start : start + 4] in stems or text[start : start + 3] in stems
-        ]
-        for start in starts:
-            for end in range(start + 3, min(start + longest, length) + 1):
-                rank = ranks.get(text[start:end])
-                if rank is None:
-                    continue
-                changed = sum(map(str.__ne__, text[start:end], folded[start:end])) if which else 0
-                if which and not changed:
-                    continue
-                price = _WORD + 4 + log2(rank) + _case_bits(value[start:end]) + (2 + changed if changed else 0)
-                found[start].append(("words", end, price))
-    for name in names:
-        position = folded.find(name) if len(name) > 2 else -1
-        while position >= 0:
-            end = position + len(name)
-            found[position].append(("the name of something here", end, _WORD + 5 + _case_bits(value[position:end])))
-            position = folded.find(name, position + 1)
-
-
-def _spelled(folded: str, value: str, size: int, found: _Found) -> None:
-    """Runs of letters priced by how they follow each other in words of a dozen languages."""
-    costs = letter_costs()
-    literal = _LITERAL + log2(size)
-    for match in _LETTERS.finditer(folded):
-        codes = [ord(char) - 97 for char in match.group()]
-        capitals = [char.isupper() for char in value[match.start() : match.end()]]
-        first, total = match.start(), len(codes)
-        for offset in range(total - 3):
-            bits = 2 * 4.7
-            upper = sum(capitals[offset : offset + 2])
-            for place in range(offset + 2, total):
-                bits += costs[(codes[place - 2] * 26 + codes[place - 1]) * 26 + codes[place]] / 20
-                upper += capitals[place]
-                extent = place + 1 - offset
-                if bits > literal * extent + 16:  # no words here, and hardly any further on
-                    break
-                if extent >= 4:
-                    case = (
-                        0.7
-                        if not upper
-                        else 2.0
-                        if upper == capitals[offset]
-                        else 3.0
-                        if upper == extent
-                        else 3.0 + extent
-                    )
-                    price = _SPELLED + _length_bits(extent) + bits + case
-                    found[first + offset].append(("pronounceable letters", first + place + 1, price))
-
-
-def _known(value: str, folded: str, found: _Found) -> None:
-    text, fragments = known_text(), known_fragments()
-    where = log2(len(text))
-    for start in range(len(folded) - 4):
-        if folded[start : start + 5] not in fragments:
-            continue
-        end = start + 5
-        while end < len(folded) and folded[start : end + 1] in text:
-            end += 1
-        price = _KNOWN + where + _length_bits(end - start) + _case_bits(value[start:end])
-        found[start].append(("well-known text", end, price))
-
-
-def _copies(value: str, folded: str, found: _Found) -> None:
-    """The longest stretch that stood before, forwards or mirrored."""
-    length = len(folded)
-    for start in range(1, length - 2):
-        end = start + 3
-        if folded.find(folded[start:end], 0, end - 1) >= 0:
-            while end < length and folded.find(folded[start : end + 1], 0, end) >= 0:
-                end += 1
-            origin = folded.find(folded[start:end], 0, end - 1)
-            same = value[origin : origin + end - start] == value[start:end]
-            price = _COPY + log2(start + 1) + _length_bits(end - start) + (0.5 if same else 1.5 + end - start)
-            found[start].append(("repeats", end, price))
-        end = start + 4
-        if end <= length and folded[start:end][::-1] in folded[:start]:
-            while end < length and folded[start : end + 1][::-1] in folded[:start]:
-                end += 1
-            price = _COPY + 2 + log2(start + 1) + _length_bits(end - start) + _case_bits(value[start:end])
-            found[start].append(("repeats", end, price))
-
-
-def _sequences(value: str, folded: str, size: int, found: _Found) -> None:
-    """Runs with a constant step through an alphabet: 13579, zyxw, 0f1e2d."""
-    orders: tuple[tuple[str, str], ...]
-    if size <= 16:
-        orders = ((_HEX_ORDER, folded),)
-    elif size <= 64:
-        orders = ((_TEXT_ORDER, folded), (_BASE64_ORDER, value.translate(_BASE64_URL)))
-    else:
-        orders = ((_TEXT_ORDER, folded), (_CODE_ORDER, value))
-    for order, text in orders:
-        around = len(order)
-        places = [order.find(char) for char in text]
-        steps = [
-            (after - before) % around if after >= 0 <= before else -place - 1
-            for place, (before, after) in enumerate(pairwise(places))
-        ]
-        start = 0
-        for step, run in groupby(steps):
-            end = start + len(list(run))
-            for begin in range(start, end - 2) if step >= 0 else ():
-                price = _SEQUENCE + 2 + log2(around) * 2 + _length_bits(end + 1 - begin)
-                found[begin].append(("a sequence", end + 1, price))
-            start = end
-
-
-def _walks(folded: str, found: _Found) -> None:
-    """Runs over neighbouring keys."""
-    text = folded.translate(_SHIFTED)
-    near = [text[place : place + 2] in _NEIGHBOURS for place in range(len(text) - 1)]
-    start = 0
-    for adjacent, run in groupby(near):
-        end = start + len(list(run))
-        if adjacent and end - start >= 3:
-            for layout in _KEY_PLACES:
-                _walk(text, start, end + 1, layout, found)
-        start = end
-
-
-def _walk(text: str, first: int, last: int, layout: dict[str, tuple[int, int]], found: _Found) -> None:
-    places = [layout.get(char) for char in text[first:last]]
-    for offset in range(len(places) - 3):
-        price = _WALK + 1.6 + 5.6
-        before: tuple[int, int] | None = None
-        for place in range(offset + 1, len(places)):
-            one, two = places[place - 1], places[place]
-            if one is None or two is None:
-                break
-            step = (two[0] - one[0], two[1] - one[1])
-            if step == (0, 0) or max(map(abs, step)) > 1:
-                break
-            price += 0.6 if step == before else 3.0 if before is None else 4.6
-            before = step
-            extent = place + 1 - offset
-            if extent >= 4:
-                found[first + offset].append(
-                    ("a walk over the keyboard", first + place + 1, price + _length_bits(extent))
-                )
-
-
-_BASE64_URL = str.maketrans("-_", "+/")
-_KEY_PLACES = tuple(
-    {char: (row, column) for row, keys in enumerate(layout) for column, char in enumerate(keys) if char != " "}
-    for layout in _KEYBOARDS
-)
-_NEIGHBOURS = frozenset(
-    one + two
-    for layout in _KEY_PLACES
-    for one, (row, column) in layout.items()
-    for two, (other_row, other_column) in layout.items()
-    if one != two and abs(row - other_row) <= 1 and abs(column - other_column) <= 1
-)

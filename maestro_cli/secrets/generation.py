@@ -175,9 +175,14 @@ def _plan(
     force: bool,
 ) -> _Plan:
     values = dict(document.values)
-    made = [name for name in bits if force or is_template(values.get(name, ""))]
-    changes: dict[str, str | None] = {name: strong_value(name, bits[name], like=values.get(name, "")) for name in made}
     created = not path.exists()
+    # What an example holds ("your-secret-key-here") is nobody's secret yet, so a new file does not inherit it.
+    made = [
+        name
+        for name, asked in bits.items()
+        if force or is_template(values.get(name, "")) or (created and judge(name, values[name], asked))
+    ]
+    changes: dict[str, str | None] = {name: strong_value(name, bits[name], like=values.get(name, "")) for name in made}
     if not created:
         changes |= {name: value for name, value in chosen.items() if values.get(name) != value}
     urls = _built(values, _wanted(model, bits), changes)
