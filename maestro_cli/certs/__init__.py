@@ -9,9 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from maestro_cli.certs.description import Described, Inspection
     from maestro_cli.certs.endpoint import fetch_chain
     from maestro_cli.certs.generate import ensure_pair
-    from maestro_cli.certs.inspection import Described, Inspection, inspect_file
+    from maestro_cli.certs.inspection import inspect_file
     from maestro_cli.certs.linter import lint
     from maestro_cli.certs.renewal import renew
     from maestro_cli.certs.rules import RULES, Problem
@@ -36,8 +37,8 @@ __all__ = [
 
 _HOMES = {
     "RULES": "rules",
-    "Described": "inspection",
-    "Inspection": "inspection",
+    "Described": "description",
+    "Inspection": "description",
     "Pair": "store",
     "Problem": "rules",
     "Verification": "verification",

@@ -95,21 +95,13 @@ def bulk(
     check_days(days)
     make_private_directory(directory)
     with locked(directory) as folder:
-        files: dict[str, bytes | None] = {}
         new_ca = not (directory / store.CA).exists()
         if new_ca:
-            if (directory / store.CA_KEY).exists():
-                raise Refused(
-                    f"{directory / store.CA_KEY} exists without {store.CA}.", hint="Bring the certificate back."
-                )
-            key = generate_key(key_type)
-            issuer = Issuer(root_certificate(key, now=now), key)
-            files |= {store.CA_KEY: key_to_pem(key, passphrase), store.CA: leaf.to_pem(issuer.certificate)}
+            issuer, files = _new_authority(directory, key_type, passphrase, now)
         else:
-            issuer = store.load_issuer(directory, passphrase=passphrase, ask=ask)
+            issuer, files = store.load_issuer(directory, passphrase=passphrase, ask=ask), {}
             root = store.read_certificates(directory, store.CA)[0]
-            for _, hosts in wanted:
-                check_names(hosts, (root, *issuer.chain))
+            check_names([host for _, hosts in wanted for host in hosts], (root, *issuer.chain))
         leaves = [store.named_files(stem) for stem, _ in wanted]
         present = {path.name for path in directory.iterdir()}
         taken = [name for names in leaves for name in (names.key, names.certificate) if name in present]
@@ -121,6 +113,16 @@ def bulk(
             files |= leaf.contents(names, key, certificate, issuer)
         backups = store.write(folder, files, backups=taken, now=now, exclusive=bool(taken))
     return BulkOutcome(directory, tuple(leaves), new_ca, backups)
+
+
+def _new_authority(
+    directory: Path, key_type: KeyType, passphrase: Secret | None, now: dt.datetime
+) -> tuple[Issuer, dict[str, bytes | None]]:
+    if (directory / store.CA_KEY).exists():
+        raise Refused(f"{directory / store.CA_KEY} exists without {store.CA}.", hint="Bring the certificate back.")
+    key = generate_key(key_type)
+    issuer = Issuer(root_certificate(key, now=now), key)
+    return issuer, {store.CA_KEY: key_to_pem(key, passphrase), store.CA: leaf.to_pem(issuer.certificate)}
 
 
 def _taken(directory: Path, taken: list[str]) -> MaestroError:

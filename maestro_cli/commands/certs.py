@@ -13,7 +13,7 @@ from maestro_cli.commands.base import Invocation, MaestroCommand, MaestroGroup, 
 from maestro_cli.errors import ExitCode, OutOfReach, UsageError
 
 if TYPE_CHECKING:
-    from maestro_cli.certs.inspection import Inspection
+    from maestro_cli.certs.description import Inspection
     from maestro_cli.certs.verification import Verification
 
 app = typer.Typer(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from maestro_cli.commands.columns import columns
 
 if TYPE_CHECKING:
-    from maestro_cli.certs.inspection import Described, Expiry, Inspection
+    from maestro_cli.certs.description import Described, Expiry, Inspection
     from maestro_cli.certs.plan import Outcome, Plan
     from maestro_cli.certs.renewal import Renewal
     from maestro_cli.certs.trust import Step
