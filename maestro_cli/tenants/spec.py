@@ -31,7 +31,7 @@ VERSION_TABLES = frozenset(
 )
 """Tables of migration tools: no tenant's, whatever the application."""
 
-_PATH = re.compile(r"^\s*(?P<column>[^\s→>]+)\s*(?:→|->)\s*(?P<parent>[^\s(]+)\s*$")
+_PATH = re.compile(r"""^\s*(?P<column>"[^"]+"|[^\s→>('"-]+)\s*(?:→|->)\s*(?P<parent>"[^"]+"|[^\s→>('"]+)\s*$""")
 
 
 @dataclass(frozen=True, slots=True)

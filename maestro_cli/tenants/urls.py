@@ -41,7 +41,10 @@ def libpq_url(url: str) -> str:
             f"the database URL is neither PostgreSQL nor SQLite ({scheme})",
             hint="Write database.url as postgresql://user:password@host/database (postgresql+asyncpg:// works too).",
         )
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise UsageError(f"the database URL can't be read: {error}", hint="Check database.url.") from None
     query = [
         (_ASYNCPG.get(name, name), "require" if (name, value) == ("ssl", "true") else value)
         for name, value in parse_qsl(parts.query, keep_blank_values=True)
@@ -65,8 +68,10 @@ def sqlite_path(url: str) -> str:
 
 def shown(url: str) -> str:
     """The URL without its password, for people."""
-    password = password_in_url(url)
-    if password is None:
-        return url
-    head, _, tail = url.rpartition("@")
-    return f"{head.rpartition(':')[0]}@{tail}"
+    plain, _, query = url.partition("?")
+    kept = "&".join(part for part in query.split("&") if part and "password" not in part.partition("=")[0].lower())
+    if password_in_url(plain) is not None:
+        head, _, tail = plain.rpartition("@")
+        scheme, _, login = head.partition("://")
+        plain = f"{scheme}://{login.partition(':')[0]}@{tail}"
+    return f"{plain}?{kept}" if kept else plain
