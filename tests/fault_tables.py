@@ -138,20 +138,9 @@ REFERENCE: dict[str, Turns] = {
     "tenant-read-leaks": turns("security.tenant-read", unmeasured=("security.tenant-spoofing",)),
     "tenant-update-leaks": turns("security.tenant-write"),
     "tenant-delete-leaks": turns("security.tenant-write"),
-    "health-500": turns(
-        "health.api",
-        unmeasured=(
-            "security.cors",
-            "security.rate-limit",
-        ),
-    ),
-    "health-unavailable": turns(
-        "health.api",
-        unmeasured=(
-            "security.cors",
-            "security.rate-limit",
-        ),
-    ),
+    "health-500": turns("health.api"),
+    "health-unavailable": turns("health.api"),
+    "health-lies": turns("health.dependencies"),
 }
 
 UNSEEN: dict[str, str] = {
@@ -159,7 +148,6 @@ UNSEEN: dict[str, str] = {
     "inactive-accepted": "needs an account that is deactivated, which no configuration names",
     "header-missing-corp": "MDN's Observatory takes no points for it",
     "headers-missing-on-500": "only together with an answer of 500; see COMBINED",
-    "health-lies": "seen only while a dependency is down; see test_demo.py",
     "password-weak-rounds": "planted when the accounts are made; see test_checks_login.py and test_demo.py",
     "password-md5": "the same",
     "password-plaintext": "the same",
