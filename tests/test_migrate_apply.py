@@ -201,6 +201,14 @@ def test_a_blocker_is_named_when_the_budget_ends(seeded: str) -> None:
     assert len(tenants.apply(seeded, TENANCY).steps) > 0
 
 
+def test_an_index_build_that_waits_too_long_is_given_up_and_built_later(seeded: str) -> None:
+    tenants.apply(seeded, Tenancy(tables=dict.fromkeys(TABLES, TenantTable(indexes=(("tenant_id",),)))))
+    with idle(seeded, WRITER), pytest.raises(Blocked, match="coffee break, idle in transaction for"):
+        tenants.apply(seeded, TENANCY, budgets=Budgets(max_lock_wait_s=0.5))
+    tenants.apply(seeded, TENANCY)
+    assert tenants.verify(seeded, TENANCY).findings == ()
+
+
 def test_a_second_run_waits_for_nobody_and_says_who_is_at_it(seeded: str) -> None:
     holder = connect(seeded, "the other run")
     with holder.cursor() as cursor:

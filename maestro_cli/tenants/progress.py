@@ -41,13 +41,11 @@ class Progress:
 Listener = Callable[[Progress], None]
 
 _INDEX = """
-SELECT p.phase, p.blocks_done, p.blocks_total, p.tuples_done, p.tuples_total, p.current_locker_pid,
-       a.usename, a.application_name, a.state, extract(epoch FROM clock_timestamp() - a.xact_start)::float8
-FROM pg_stat_progress_create_index p LEFT JOIN pg_stat_activity a ON a.pid = nullif(p.current_locker_pid, 0)
-WHERE p.pid = %s"""
+SELECT phase, blocks_done, blocks_total, tuples_done, tuples_total FROM pg_stat_progress_create_index WHERE pid = %s"""
 
-_PHASE = """
-SELECT wait_event_type, cardinality(pg_blocking_pids(pid)) FROM pg_stat_activity WHERE pid = %s"""
+_BLOCKED = """
+SELECT a.pid, a.usename, a.application_name, a.state, extract(epoch FROM clock_timestamp() - a.xact_start)::float8, a.query_start
+FROM unnest(pg_blocking_pids(%s)) AS b (pid) JOIN pg_stat_activity a USING (pid) ORDER BY a.xact_start LIMIT 1"""
 
 
 class Observer:
@@ -70,10 +68,19 @@ class Observer:
             return {}
         if not rows:
             return {}
-        phase, blocks, all_blocks, tuples, all_tuples, locker, user, application, state, age = rows[0]
-        if locker:
-            who = f"pid {locker}, {user or '?'}, {application or 'no application name'}, {state or '?'} for {age or 0:.0f} s"
-            return {"state": "waiting", "what": f"{phase}: {who}"}
+        phase, blocks, all_blocks, tuples, all_tuples = rows[0]
         if all_tuples:
             return {"done": tuples, "whole": all_tuples, "unit": "rows", "what": phase}
         return {"done": blocks or 0, "whole": all_blocks or 0, "unit": "blocks" if all_blocks else "", "what": phase}
+
+    def blocker(self) -> str | None:
+        """Whom the statement waits for, if it waits for somebody."""
+        try:
+            rows = self._session.execute(_BLOCKED, (self._pid,))
+        except DatabaseError:
+            return None
+        if not rows:
+            return None
+        pid, user, application, state, age, began = rows[0]
+        query = f", query started {began:%Y-%m-%d %H:%M:%S %Z}" if began else ""
+        return f"pid {pid}, user {user or '?'}, application {application or '(no name)'}, {state or '?'} for {age or 0:.1f} s{query}"

@@ -131,6 +131,8 @@ class Runner:
     assigned: int = 0
     ran: list[str] = field(default_factory=list)
     _observing: Session | None = None
+    _waiting_since: float | None = None
+    _gave_up: str | None = None
 
     def __post_init__(self) -> None:
         budget = Budget(self.budgets.max_lock_wait_s, self.budgets.max_stall_s)
@@ -224,6 +226,7 @@ class Runner:
 
     def _long(self, step: Step, spec: Spec, progress: Progress, began: float) -> None:
         """A validation or an index build: no lock timeout, watched from a second session."""
+        self._waiting_since = None
         self.session.on_tick = lambda: self._watch(step, progress, began)
         try:
             for attempt in range(5):
@@ -232,6 +235,8 @@ class Runner:
                         self.session.execute(statement)
                 except DatabaseError as error:
                     self.session.rollback()
+                    if self._gave_up is not None:
+                        raise self._outwaited(step) from None
                     self._drop_remains(step, spec)
                     if error.sqlstate not in RETRIED or attempt == 4:
                         raise
@@ -240,6 +245,15 @@ class Runner:
                     return
         finally:
             self.session.on_tick = None
+
+    def _outwaited(self, step: Step) -> Blocked:
+        """The wait of an online step blocks nobody, but it may last for ever."""
+        who, self._gave_up = self._gave_up, None
+        return Blocked(
+            f"{step.title} on {step.table} waited {self.budgets.max_lock_wait_s:.0f} s for a transaction that began before it:"
+            f"\n  - {who}",
+            hint="End that transaction or let it end, then continue with: maestro migrate apply",
+        )
 
     def _drop_remains(self, step: Step, spec: Spec) -> None:
         """What a failed build leaves costs every write and serves no read."""
@@ -292,12 +306,23 @@ class Runner:
         self.throttle.wait(waiting, ages=ages)
 
     def _watch(self, step: Step, progress: Progress, began: float) -> None:
-        if self.listener is None:
-            return
+        """Four times a second while a long statement runs: how far it is, and whether it waits for too long."""
         if self._observing is None:
             self._observing = Session(self.url, schema=self.tenancy.schema, application="maestro migrate (progress)")
-        seen = Observer(self._observing, self.session.pid).index_build() if step.mode is Mode.CONCURRENT else {}
-        fields = {"state": "running", "elapsed_s": self.pace.monotonic() - began, **seen}
+        observer = Observer(self._observing, self.session.pid)
+        now = self.pace.monotonic()
+        fields: dict[str, Any] = {"state": "running", "elapsed_s": now - began}
+        if step.mode is Mode.CONCURRENT:
+            fields |= observer.index_build()
+        blocker = observer.blocker()
+        if blocker is None:
+            self._waiting_since = None
+        else:
+            fields |= {"state": "waiting", "what": blocker}
+            self._waiting_since = now if self._waiting_since is None else self._waiting_since
+            if now - self._waiting_since > self.budgets.max_lock_wait_s and self._gave_up is None:
+                self._gave_up = blocker
+                self.session.interrupt()
         self._tell(replace(progress, **fields))
 
     def _tell(self, progress: Progress) -> None:

@@ -124,6 +124,11 @@ class Session:
             with contextlib.suppress(DatabaseError):
                 self.execute("ROLLBACK")
 
+    def interrupt(self) -> None:
+        """Ask the server to stop the statement that is running; it then fails with 57014 (query_canceled)."""
+        with contextlib.suppress(self._psycopg2.Error):
+            self._connection.cancel()
+
     def cancel(self) -> None:
         """Stop the statement that is running and swallow its answer."""
         with contextlib.suppress(self._psycopg2.Error):
