@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, failed, passed
 from maestro_cli.observe import session as sessions
-from maestro_cli.observe.control import outcome
+from maestro_cli.observe.control import outcome, protected_answers
 
 MAXIMUM_ACCOUNTS = 4
 
@@ -29,19 +29,20 @@ def authentication(ctx: Context) -> Finding:
     auth = sessions.settings_of(ctx)
     path = ctx.require(auth.protected, "api.auth.protected")
     accounts = auth.accounts[:MAXIMUM_ACCOUNTS]
+    looked = protected_answers(ctx)
     evidence: list[Evidence] = []
     for index, account in enumerate(accounts):
-        answer = sessions.protected(ctx, sessions.for_account(ctx, index).headers)
+        session = sessions.for_account(ctx, index)
+        answer = looked.valid if index == 0 else sessions.protected(ctx, session.headers)
         if outcome(auth, answer) != "accepted":
             raise ControlFailed(f"GET {path} with the token of {account.username} is answered {answer.status}")
         evidence.append(
             Evidence(f"control: {account.username}", f"logs in, GET {path} is answered {answer.status}", "2xx")
         )
-    first = sessions.for_account(ctx, 0)
-    wrong = sessions.attempt(ctx, accounts[0].username, f"maestro-probe-{ctx.nonce}")
+    wrong = sessions.wrong_password(ctx)
     rows = [
-        (f"GET {path} without a token", sessions.protected(ctx, {})),
-        (f"GET {path} with a token that is none", sessions.protected(ctx, first.headers_with(f"maestro-{ctx.nonce}"))),
+        (f"GET {path} without a token", looked.missing),
+        (f"GET {path} with a token that is none", looked.garbage),
     ]
     opened = [name for name, answer in rows if outcome(auth, answer) == "accepted"]
     crashed = [name for name, answer in rows if outcome(auth, answer) in {"crashed", "unclear"}]

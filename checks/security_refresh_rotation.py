@@ -14,7 +14,7 @@ from maestro_cli.observe.session import Session, Tokens
     priority="high",
     writes=True,
     last=True,
-    requests=2 * sessions.LOGIN_REQUESTS + 3,
+    requests=3 * sessions.LOGIN_REQUESTS + 4,
     faults=("refresh-reusable", "refresh-family-survives", "refresh-not-rotated"),
 )
 def refresh_rotation(ctx: Context) -> Finding:
@@ -30,9 +30,13 @@ def refresh_rotation(ctx: Context) -> Finding:
     session = sessions.for_account(ctx, 0)
     ctx.require(session.refresh_token, "api.auth.login.refresh_token")
     ctx.require(session.auth.refresh, "api.auth.refresh")
-    session = sessions.fresh(ctx, 0)
+    session = sessions.spare(ctx)
     first = session.refresh_token or ""
     answer, tokens = _use(ctx, session, first)
+    if tokens is None:  # another probe's crossed tokens may have ended that login, as a strict service does
+        session = sessions.fresh(ctx, 0)
+        first = session.refresh_token or ""
+        answer, tokens = _use(ctx, session, first)
     if tokens is None:
         raise ControlFailed(f"a refresh with the token of a fresh login is answered {answer.status}")
     evidence = [Evidence(f"first use of R1 ({sessions.fingerprint(first)})", _seen(answer, tokens), "new tokens")]

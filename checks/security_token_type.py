@@ -26,7 +26,7 @@ def token_type(ctx: Context) -> Finding:
     """
     base = control(ctx)
     ctx.require(base.session.refresh_token, "api.auth.login.refresh_token")
-    session = sessions.fresh(ctx, 0)
+    session = sessions.spare(ctx)
     refresh_token = session.refresh_token or ""
     name = f"refresh token as bearer ({sessions.fingerprint(refresh_token)})"
     answer = sessions.protected(ctx, session.headers_with(refresh_token))

@@ -10,7 +10,7 @@ from maestro_cli.observe import session as sessions
 from maestro_cli.observe.http import Answer
 from maestro_cli.observe.session import LOGIN_REQUESTS
 
-KNOWN = 3
+KNOWN = 2
 """Wrong passwords for the real account: fewer than any lock-out forgives (five is the usual one)."""
 CONFIRMING = 3
 CLEAR_S = 0.01
@@ -30,17 +30,17 @@ def user_enumeration(ctx: Context) -> Finding:
 
     Why: a list of who has an account is half of an attack on passwords, and an offence to privacy by itself.
     Fails when: status, body or time of the two refusals differ: an unknown user is answered clearly sooner (or later)
-    than a wrong password. The first account gets three wrong passwords in a row and then, by the probes that log in
-    anew, right ones: fewer than a lock-out counts.
+    than a wrong password. The first account gets two wrong passwords in a row and then, by the probes that log in anew,
+    right ones: fewer than a lock-out counts.
     Fix: answer both with the same words, and check the password against some hash even where there is no user.
     Source: OWASP ASVS 5.0 6.3.8; CWE-204, CWE-208
     """
     session = sessions.for_account(ctx, 0)
     user = session.account.username
     stranger = _stranger(user, ctx.nonce)
-    wrong = f"maestro-probe-{ctx.nonce}-Aa1!"
-    known, unknown = [], []
-    for _ in range(KNOWN):
+    wrong = sessions.wrong_word(ctx)
+    known, unknown = [sessions.wrong_password(ctx)], [sessions.attempt(ctx, stranger, wrong)]
+    for _ in range(KNOWN - 1):
         known.append(sessions.attempt(ctx, user, wrong))
         unknown.append(sessions.attempt(ctx, stranger, wrong))
     if any(sessions.tokens_in(ctx, answer) is not None for answer in (known[0], unknown[0])):

@@ -59,9 +59,7 @@ BEHIND_SIGNATURES = (
 )
 
 REFERENCE: dict[str, Turns] = {
-    "anonymous-accepted": turns(
-        "readiness.authentication", "security.authentication", unmeasured=(*BEHIND_TOKENS, "security.revocation-ttl")
-    ),
+    "anonymous-accepted": turns("readiness.authentication", unmeasured=(*BEHIND_TOKENS, "security.revocation-ttl")),
     "jwt-alg-none": turns("security.jwt-alg-none"),
     "jwt-signature-unchecked": turns("security.jwt-signature", unmeasured=BEHIND_SIGNATURES),
     "jwt-signature-optional": turns("security.jwt-alg-none", "security.jwt-signature"),

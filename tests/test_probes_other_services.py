@@ -33,8 +33,8 @@ ALWAYS = {"readiness.https"}
 """It is served in the clear."""
 HS_ONLY = {"jwt-short-key", "jwt-weak-key"}
 EXPECTED: dict[str, Turns] = {
-    "garbage-token-accepted": turns("readiness.authentication", "security.authentication", unmeasured=BEHIND_TOKENS),
-    "anonymous-accepted": turns("readiness.authentication", "security.authentication", unmeasured=BEHIND_TOKENS),
+    "garbage-token-accepted": turns("readiness.authentication", unmeasured=BEHIND_TOKENS),
+    "anonymous-accepted": turns("readiness.authentication", unmeasured=BEHIND_TOKENS),
     "jwt-alg-none": turns("security.jwt-alg-none"),
     "jwt-signature-unchecked": turns("security.jwt-signature", unmeasured=BEHIND_SIGNATURES),
     "jwt-short-key": turns("security.jwt-weak-key"),

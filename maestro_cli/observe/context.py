@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -95,7 +95,7 @@ class Context:
     read_only: bool = False
     probe_production: bool = False
     max_wait_s: float = 60.0
-    nonce: str = field(default_factory=lambda: secrets.token_hex(6))
+    nonce: str = field(default_factory=lambda: os.urandom(6).hex())
     commit: str | None = None
     environ: Mapping[str, str] = field(default_factory=dict)
     down: dict[str, str] = field(default_factory=dict)

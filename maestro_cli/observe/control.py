@@ -110,7 +110,7 @@ def _control(ctx: Context) -> Control:
     if outcome(auth, answers.garbage) == "accepted":
         raise ControlFailed(
             f"GET {path} with a token that is none is answered {answers.garbage.status}, so tokens are not looked at there",
-            hint="See security.authentication.",
+            hint="See readiness.authentication.",
         )
     if missing.status >= 500:
         raise ControlFailed(f"GET {path} without a token is answered {missing.status}: neither accepted nor refused")

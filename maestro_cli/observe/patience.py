@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 from maestro_cli.observe.errors import Unreachable
 
@@ -82,6 +81,8 @@ def retry_after(value: str | None, *, default_s: float, now: datetime | None = N
     text = value.strip()
     if text.replace(".", "", 1).isdigit():
         return float(text)
+    from email.utils import parsedate_to_datetime
+
     try:
         then = parsedate_to_datetime(text)
     except (TypeError, ValueError):

@@ -157,6 +157,25 @@ def attempt(ctx: Context, username: str, password: str, *, expect_limit: bool = 
     )
 
 
+def wrong_password(ctx: Context) -> Answer:
+    """The answer to a wrong password for the first account, asked for once per run: a lock-out counts them."""
+    return ctx.shared("wrong-password", lambda: _wrong_password(ctx))
+
+
+def _wrong_password(ctx: Context) -> Answer:
+    return attempt(ctx, settings_of(ctx).accounts[0].username, wrong_word(ctx))
+
+
+def wrong_word(ctx: Context) -> str:
+    """A password that nobody has, and that no rule about passwords refuses beforehand."""
+    return f"maestro-probe-{ctx.nonce}-Aa1!"
+
+
+def spare(ctx: Context) -> Session:
+    """A session of the first account for the probes that may end it; one at a time, so not before the last phase."""
+    return ctx.shared("spare-session", lambda: fresh(ctx, 0))
+
+
 def login_refused(auth: Auth, answer: Answer) -> bool:
     """Whether a login's answer means no, also where the API says so with a 200."""
     failure = auth.login.failure if auth.login is not None else None
