@@ -10,7 +10,9 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 
 from maestro_cli.api import Check, Component, Context, Documentation, Finding, Priority, Suite, errored
 from maestro_cli.config import Loaded
@@ -40,12 +42,19 @@ class Catalogue:
         broken: Plugins, or modules of them, that could not be loaded.
         hosts: The processes that run plugins' checks; `close` ends them.
         complete: Whether an id that is not here is nowhere: no plugin was left out or broken.
+        unread: Ids of built-in checks that nobody chose and that were therefore not imported.
     """
 
     checks: dict[str, Check]
     broken: tuple[BrokenPlugin, ...] = ()
     hosts: tuple[PluginHost, ...] = ()
     complete: bool = True
+    unread: frozenset[str] = frozenset()
+
+    @property
+    def ids(self) -> AbstractSet[str]:
+        """The id of every check, read or not."""
+        return self.checks.keys() | self.unread
 
     def close(self) -> None:
         """End the plugins' processes; their checks cannot be run any more."""
@@ -53,12 +62,35 @@ class Catalogue:
             host.close()
 
 
-def discover(loaded: Loaded, *, plugins: bool = True) -> Catalogue:
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which checks are wanted, by their ids.
+
+    Attributes:
+        suites: Suites to keep; all when empty.
+        only: Ids or patterns (`security.jwt-*`) to keep; all when empty.
+        without: Ids or patterns to leave out.
+    """
+
+    suites: Sequence[str] = ()
+    only: Sequence[str] = ()
+    without: Sequence[str] = ()
+
+    def __contains__(self, identifier: str) -> bool:
+        return (
+            (not self.suites or identifier.partition(".")[0] in self.suites)
+            and (not self.only or any(fnmatchcase(identifier, pattern) for pattern in self.only))
+            and not any(fnmatchcase(identifier, pattern) for pattern in self.without)
+        )
+
+
+def discover(loaded: Loaded, *, plugins: bool = True, choice: Choice | None = None) -> Catalogue:
     """Find all checks. Built-in ones are loaded here, everybody else's in processes of their own.
 
     Args:
         loaded: The configuration; its `plugins:` folders are searched.
         plugins: False finds the built-in checks only: neither plugins' nor those declared in maestro.yaml.
+        choice: Spares the import of built-in checks that are not in it: they are `unread`.
 
     Raises:
         ConfigurationError: When a `plugins:` folder does not exist, or two checks share an id.
@@ -74,7 +106,8 @@ def discover(loaded: Loaded, *, plugins: bool = True) -> Catalogue:
     try:
         for host in hosts:
             host.start()  # they load while the built-in checks do
-        for check in _built_in(installed, broken):
+        unread: set[str] = set()
+        for check in _built_in(installed, broken, choice, unread):
             _add(found, check)
         for host in hosts:
             for check in host.load():
@@ -93,7 +126,9 @@ def discover(loaded: Loaded, *, plugins: bool = True) -> Catalogue:
     for plugin in broken:
         check = _missing(plugin)
         found[check.id] = check
-    return Catalogue(found, tuple(broken), hosts, complete=plugins and not broken)
+    for identifier in unread & found.keys():
+        raise _defined_twice(identifier, BUILTIN, found[identifier].plugin)
+    return Catalogue(found, tuple(broken), hosts, complete=plugins and not broken, unread=frozenset(unread))
 
 
 def _sources(loaded: Loaded, installed: Sequence[EntryPoint]) -> Iterator[Source]:
@@ -137,14 +172,20 @@ def _missing(plugin: BrokenPlugin) -> Check:
 def _add(found: dict[str, Check], check: Check) -> None:
     other = found.get(check.id)
     if other is not None:
-        raise ConfigurationError(
-            f"check {check.id} is defined twice: by {other.plugin} and by {check.plugin}",
-            hint="Give one of them another id, or leave that plugin out of plugins:.",
-        )
+        raise _defined_twice(check.id, other.plugin, check.plugin)
     found[check.id] = check
 
 
-def _built_in(installed: Sequence[EntryPoint], broken: list[BrokenPlugin]) -> Iterator[Check]:
+def _defined_twice(identifier: str, one: str, other: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"check {identifier} is defined twice: by {one} and by {other}",
+        hint="Give one of them another id, or leave that plugin out of plugins:.",
+    )
+
+
+def _built_in(
+    installed: Sequence[EntryPoint], broken: list[BrokenPlugin], choice: Choice | None, unread: set[str]
+) -> Iterator[Check]:
     rows = [row for row in installed if row.name == BUILTIN]
     if not rows:
         raise MaestroError(
@@ -154,6 +195,11 @@ def _built_in(installed: Sequence[EntryPoint], broken: list[BrokenPlugin]) -> It
     module = importlib.import_module(rows[0].module)
     yield from checks_of(module)
     for info in pkgutil.iter_modules(getattr(module, "__path__", ())):
+        # A built-in check's file is named after its id, so that most runs need not import all of them.
+        identifier = info.name.replace("_", ".", 1).replace("_", "-")
+        if choice is not None and identifier not in choice:
+            unread.add(identifier)
+            continue
         try:
             yield from checks_of(importlib.import_module(f"{module.__name__}.{info.name}"))
         except Exception as error:  # noqa: BLE001 - a missing library costs the checks that need it, visibly
@@ -167,30 +213,21 @@ def select(
 
     Args:
         catalogue: All of them.
-        suites: Suites to keep; all when empty.
-        only: Ids or patterns (`security.jwt-*`) to keep; all when empty.
-        without: Ids or patterns to leave out.
+        suites: See `Choice`.
+        only: See `Choice`.
+        without: See `Choice`.
 
     Raises:
         UsageError: For a pattern that matches no check; a typing error must not make a run pass.
     """
-    from fnmatch import fnmatchcase
-
     for pattern in (*only, *without):
-        if not any(fnmatchcase(name, pattern) for name in catalogue.checks):
+        if not any(fnmatchcase(name, pattern) for name in catalogue.ids):
             raise UsageError(
-                f"no check is named {pattern!r}{_similar(pattern, catalogue.checks)}",
+                f"no check is named {pattern!r}{_similar(pattern, catalogue.ids)}",
                 hint="See them all: maestro checks list",
             )
-
-    def wanted(check: Check) -> bool:
-        return (
-            (not suites or check.suite in suites)
-            and (not only or any(fnmatchcase(check.id, pattern) for pattern in only))
-            and not any(fnmatchcase(check.id, pattern) for pattern in without)
-        )
-
-    return [check for check in catalogue.checks.values() if wanted(check)]
+    choice = Choice(suites, only, without)
+    return [check for check in catalogue.checks.values() if check.id in choice]
 
 
 def _similar(word: str, choices: Iterable[str]) -> str:

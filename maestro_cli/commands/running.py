@@ -54,9 +54,10 @@ def perform(invocation: Invocation, loaded: Loaded, selection: Selection) -> Out
     Raises:
         ConfigurationError: For waivers or deadlines that name no check; nothing was run.
     """
-    from maestro_cli.discovery import discover
+    from maestro_cli.discovery import Choice, discover
 
-    catalogue = discover(loaded, plugins=selection.plugins)
+    choice = Choice(selection.suites, selection.only, selection.without)
+    catalogue = discover(loaded, plugins=selection.plugins, choice=choice)
     try:
         return _perform(invocation, loaded, selection, catalogue)
     finally:
@@ -149,7 +150,7 @@ def make_plan(loaded: Loaded, catalogue: Catalogue, invocation: Invocation) -> P
             *((f"waivers[{index}].check", waiver.check) for index, waiver in enumerate(settings.waivers)),
             *((f"run.deadlines.{name}", name) for name in settings.run.deadlines),
         )
-        if name not in catalogue.checks and catalogue.complete
+        if name not in catalogue.ids and catalogue.complete
     ]
     if unknown:
         raise ConfigurationError("\n".join(unknown), hint="See all checks: maestro checks list")
@@ -173,7 +174,7 @@ def make_plan(loaded: Loaded, catalogue: Catalogue, invocation: Invocation) -> P
 def _did_you_mean(name: str, catalogue: Catalogue) -> str:
     from maestro_cli.config.interpolation import closest
 
-    similar = closest(name, catalogue.checks)
+    similar = closest(name, catalogue.ids)
     return f'; did you mean "{similar}"?' if similar else ""
 
 
