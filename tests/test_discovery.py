@@ -66,7 +66,7 @@ def test_a_plugin_may_not_take_a_built_in_id_even_of_an_unread_check(project: Pa
     (project / "maestro.yaml").write_text("checks: [{id: health.query, file: x}]\n")
     loaded = load(project / "maestro.yaml", environ={})
     for choice in (None, Choice(only=("readiness.waivers",))):
-        with pytest.raises(ConfigurationError, match="health.query is defined twice: by builtin and by maestro.yaml"):
+        with pytest.raises(ConfigurationError, match=r"health.query is defined twice: by builtin and by maestro.yaml"):
             discover(loaded, choice=choice)
 
 
