@@ -110,10 +110,18 @@ def _command(path: str, command: Any) -> Iterator[str]:
         yield ""
 
 
+def manual_page() -> str:
+    """The manual page maestro(1)."""
+    from maestro_cli.commands.manual import manual_page as page
+
+    return page()
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "checks.md": checks_page,
     "configuration.md": configuration_page,
     "commands.md": commands_page,
+    "maestro.1": manual_page,
 }
 
 

@@ -29,7 +29,7 @@ def generator() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("page", ["checks.md", "configuration.md", "commands.md"])
+@pytest.mark.parametrize("page", ["checks.md", "configuration.md", "commands.md", "maestro.1"])
 def test_a_reference_page_says_what_the_code_says(page: str) -> None:
     expected = generator().PAGES[page]().splitlines()
     written = (ROOT / "docs" / page).read_text(encoding="utf-8").splitlines()

@@ -40,7 +40,13 @@ def names(wheel: Path) -> set[str]:
 
 
 def test_one_import_package(wheel: Path) -> None:
-    assert {name.split("/")[0] for name in names(wheel) if ".dist-info/" not in name} == {"maestro_cli"}
+    assert {name.split("/")[0] for name in names(wheel) if ".dist-info/" not in name and ".data/" not in name} == {
+        "maestro_cli"
+    }
+
+
+def test_the_manual_page_goes_where_man_looks_for_it(wheel: Path) -> None:
+    assert any(name.endswith(".data/data/share/man/man1/maestro.1") for name in names(wheel))
 
 
 def test_every_module_and_data_file_of_the_tree_is_in_it(wheel: Path) -> None:
