@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,17 +9,15 @@ from typing import Any, Self
 
 from maestro_cli.config.settings import Tenancy
 from maestro_cli.errors import MaestroError
-from maestro_cli.tenants import backfill, planner, tenant_map, version
+from maestro_cli.tenants import advisory, backfill, planner, tenant_map, version
 from maestro_cli.tenants.catalog_read import read_for
-from maestro_cli.tenants.locks import RETRIED, Blocked, Budget, Holder, Locksmith, Pace
-from maestro_cli.tenants.progress import Listener, Observer, Progress
+from maestro_cli.tenants.locks import Budget, Holder, Locksmith, Pace
+from maestro_cli.tenants.online import Online
+from maestro_cli.tenants.progress import Listener, Progress
 from maestro_cli.tenants.session import DatabaseError, Session
 from maestro_cli.tenants.spec import Spec, specify, with_proposals
 from maestro_cli.tenants.steps import Mode, Phase, Plan, Step
 from maestro_cli.tenants.throttle import Throttle
-
-ADVISORY_CLASS = 0x6D616573
-"""First half of the advisory lock's key ("maes"); the second half is a hash of the schema."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +127,6 @@ class Runner:
     """Write Alembic's version table; not when Alembic itself is at work."""
     assigned: int = 0
     ran: list[str] = field(default_factory=list)
-    _observing: Session | None = None
-    _waiting_since: float | None = None
-    _gave_up: str | None = None
 
     def __post_init__(self) -> None:
         budget = Budget(self.budgets.max_lock_wait_s, self.budgets.max_stall_s)
@@ -144,15 +138,21 @@ class Runner:
             max_transaction_age_s=self.budgets.max_transaction_age_s,
             max_wait_s=self.budgets.max_lock_wait_s,
         )
+        self.online = Online(
+            self.session,
+            lambda: Session(self.url, schema=self.tenancy.schema, application="maestro migrate (progress)"),
+            self.pace,
+            max_wait_s=self.budgets.max_lock_wait_s,
+            tell=self._tell,
+        )
         self._began = self.pace.monotonic()
 
     def __enter__(self) -> Self:
-        self._take_advisory_lock()
+        advisory.take(self.session, self.tenancy.schema, self.pace)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._observing is not None:
-            self._observing.close()
+        self.online.close()
 
     def run(self, *, contract: bool) -> Outcome:
         """Plan and act until nothing is left."""
@@ -219,47 +219,10 @@ class Runner:
                 self._backfill(step, spec, progress, began)
             else:
                 self._throttle(progress, began)
-                self._long(step, spec, progress, began)
+                self.online.run(step, spec, progress, began)
         except DatabaseError as error:
             self.session.rollback()
             raise explained(error, step) from None
-
-    def _long(self, step: Step, spec: Spec, progress: Progress, began: float) -> None:
-        """A validation or an index build: no lock timeout, watched from a second session."""
-        self._waiting_since = None
-        self.session.on_tick = lambda: self._watch(step, progress, began)
-        try:
-            for attempt in range(5):
-                try:
-                    for statement in step.sql:
-                        self.session.execute(statement)
-                except DatabaseError as error:
-                    self.session.rollback()
-                    if self._gave_up is not None:
-                        raise self._outwaited(step) from None
-                    self._drop_remains(step, spec)
-                    if error.sqlstate not in RETRIED or attempt == 4:
-                        raise
-                    self.pace.sleep(0.2 * (attempt + 1) * (0.5 + self.pace.random()))
-                else:
-                    return
-        finally:
-            self.session.on_tick = None
-
-    def _outwaited(self, step: Step) -> Blocked:
-        """The wait of an online step blocks nobody, but it may last for ever."""
-        who, self._gave_up = self._gave_up, None
-        return Blocked(
-            f"{step.title} on {step.table} waited {self.budgets.max_lock_wait_s:.0f} s for a transaction that began before it:"
-            f"\n  - {who}",
-            hint="End that transaction or let it end, then continue with: maestro migrate apply",
-        )
-
-    def _drop_remains(self, step: Step, spec: Spec) -> None:
-        """What a failed build leaves costs every write and serves no read."""
-        if step.mode is Mode.CONCURRENT and step.builds and not step.sql[0].startswith("DROP"):
-            with contextlib.suppress(DatabaseError):
-                self.session.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {spec.qualified(step.builds)}")
 
     def _backfill(self, step: Step, spec: Spec, progress: Progress, began: float) -> None:
         if step.backfill is None:  # pragma: no cover - every such step has one
@@ -305,53 +268,9 @@ class Runner:
 
         self.throttle.wait(waiting, ages=ages)
 
-    def _watch(self, step: Step, progress: Progress, began: float) -> None:
-        """Four times a second while a long statement runs: how far it is, and whether it waits for too long."""
-        if self._observing is None:
-            self._observing = Session(self.url, schema=self.tenancy.schema, application="maestro migrate (progress)")
-        observer = Observer(self._observing, self.session.pid)
-        now = self.pace.monotonic()
-        fields: dict[str, Any] = {"state": "running", "elapsed_s": now - began}
-        if step.mode is Mode.CONCURRENT:
-            fields |= observer.index_build()
-        blocker = observer.blocker()
-        if blocker is None:
-            self._waiting_since = None
-        else:
-            fields |= {"state": "waiting", "what": blocker}
-            self._waiting_since = now if self._waiting_since is None else self._waiting_since
-            if now - self._waiting_since > self.budgets.max_lock_wait_s and self._gave_up is None:
-                self._gave_up = blocker
-                self.session.interrupt()
-        self._tell(replace(progress, **fields))
-
     def _tell(self, progress: Progress) -> None:
         if self.listener is not None:
             self.listener(progress)
-
-    def _take_advisory_lock(self) -> None:
-        """One run at a time. A client killed a moment ago may still hold it until the server notices: wait for that."""
-        until = self.pace.monotonic() + 5
-        while True:
-            query = "SELECT pg_try_advisory_lock(%s, hashtext(%s))"
-            if self.session.execute(query, (ADVISORY_CLASS, self.tenancy.schema))[0][0]:
-                return
-            if self.pace.monotonic() > until:
-                raise self._other_run()
-            self.pace.sleep(0.1)
-
-    def _other_run(self) -> Blocked:
-        query = (
-            "SELECT l.pid, a.usename, a.application_name, a.backend_start FROM pg_locks l"
-            " JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory' AND l.classid = %s AND l.granted"
-            " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-        )
-        rows = self.session.execute(query, (ADVISORY_CLASS,))
-        who = f": pid {rows[0][0]}, {rows[0][1]}, {rows[0][2]}, since {rows[0][3]:%Y-%m-%d %H:%M:%S %Z}" if rows else ""
-        return Blocked(
-            f"another migration of schema {self.tenancy.schema} is running{who}",
-            hint="Wait for it to end; see how far it is with: maestro migrate status",
-        )
 
 
 def explained(error: DatabaseError, step: Step) -> DatabaseError:

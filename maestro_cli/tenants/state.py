@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from maestro_cli.config.settings import Tenancy
-from maestro_cli.tenants import planner, version
+from maestro_cli.tenants import advisory, planner, version
 from maestro_cli.tenants.catalog import Catalog
 from maestro_cli.tenants.catalog_read import read_for
 from maestro_cli.tenants.planner_contract import POLICY
 from maestro_cli.tenants.planner_expand import tenant_key
 from maestro_cli.tenants.planner_index import covering
-from maestro_cli.tenants.runner import ADVISORY_CLASS
 from maestro_cli.tenants.session import Session
 from maestro_cli.tenants.spec import Spec, TableSpec, candidates, specify, with_proposals
 from maestro_cli.tenants.verification import multixact_age
@@ -120,7 +119,7 @@ def status(url: str, tenancy: Tenancy) -> Status:
             contract=contract,
             appeared=_appeared(spec, catalog),
             multixact_age=multixact_age(session, spec),
-            running=_running(session),
+            running=advisory.holder(session),
             revision=version.recorded(session),
         )
 
@@ -147,13 +146,3 @@ def _table(table: TableSpec, spec: Spec, catalog: Catalog, left: int) -> TableSt
         bytes=sum(leaf.bytes for leaf in leaves),
         steps_left=left,
     )
-
-
-def _running(session: Session) -> str | None:
-    query = (
-        "SELECT a.pid, a.usename, a.application_name, a.backend_start FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
-        " WHERE l.locktype = 'advisory' AND l.classid = %s AND l.granted"
-        " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-    )
-    rows = session.execute(query, (ADVISORY_CLASS,))
-    return f"pid {rows[0][0]}, {rows[0][1]}, {rows[0][2]}, since {rows[0][3]:%Y-%m-%d %H:%M:%S %Z}" if rows else None
