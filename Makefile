@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore $(BIN)/python -m pip
 JOBS ?= 2
 
-.PHONY: help demo test lint types floors unit benchmarks clean
+.PHONY: help demo test lint types floors unit docs benchmarks clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -20,9 +20,13 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml
 	$(PIP) install --quiet --editable '.[demo]'
 	@touch $@
 
+$(VENV)/.docs: $(BIN)/python pyproject.toml
+	$(PIP) install --quiet --editable '.[docs]'
+	@touch $@
+
 $(VENV)/.test: $(BIN)/python pyproject.toml
-	$(PIP) install --quiet --editable '.[test,browser]'
-	@touch $@ $(VENV)/.demo
+	$(PIP) install --quiet --editable '.[test,browser,docs]'
+	@touch $@ $(VENV)/.demo $(VENV)/.docs
 
 demo: $(VENV)/.demo ## A real service from nothing to a scored verdict
 	$(BIN)/maestro demo
@@ -42,6 +46,11 @@ floors: $(VENV)/.test ## Imports point down only
 
 unit: $(VENV)/.test ## Tests against a real PostgreSQL and a real Valkey
 	$(BIN)/pytest -n $(JOBS) --dist loadfile
+
+docs: $(VENV)/.docs ## The reference pages and the manual from the code, and the site in build/site
+	$(BIN)/python docs/generate.py
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/site
+	@echo "open build/site/index.html"
 
 benchmarks: $(VENV)/.test ## Ratios against named baselines (minutes)
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

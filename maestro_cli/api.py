@@ -1,13 +1,15 @@
 """The one module that a check imports, built-in or not.
 
-from maestro_cli.api import Context, Evidence, Finding, check, failed, passed
+A check, whole::
 
-@check("health.disk", component="infrastructure", priority="medium", faults=("disk-full",))
-def disk(ctx: Context) -> Finding:
-    \"\"\"The data disk has room.
+    from maestro_cli.api import Context, Evidence, Finding, check, failed, passed
 
-    Why: a full disk stops the database. Fails when: less than 5 % is free. Fix: free some. Source: …
-    \"\"\"
+    @check("health.disk", component="infrastructure", priority="medium", faults=("disk-full",))
+    def disk(ctx: Context) -> Finding:
+        \"\"\"The data disk has room.
+
+        Why: a full disk stops the database. Fails when: less than 5 % is free. Fix: free some. Source: …
+        \"\"\"
 """
 
 from __future__ import annotations
