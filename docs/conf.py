@@ -22,6 +22,8 @@ project_copyright = author
 version = release = __version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build", "maestro.1"]
+default_role = "code"  # a docstring's `word` is code, as in Markdown
+smartquotes = False  # --read-only is no dash
 html_theme = "alabaster"
 html_theme_options = {
     "description": "Deployment readiness that is observed, not assumed.",

