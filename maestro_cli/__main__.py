@@ -12,6 +12,9 @@ def main() -> None:
 
         sys.stdout.write(f"maestro {__version__}\n")
         return
+    import gc
+
+    gc.disable()  # what a start imports is no garbage, and looking for some in it takes a sixth of the start
     from maestro_cli.commands.main import run
 
     leave(run(sys.argv[1:]))

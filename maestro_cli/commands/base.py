@@ -206,6 +206,14 @@ def _common_options() -> list[TyperOption]:
     ]
 
 
+def collect_garbage() -> None:
+    """Collect garbage from now on: the start is over, and what it imported stays."""
+    import gc
+
+    gc.freeze()
+    gc.enable()
+
+
 class MaestroCommand(TyperCommand):
     """A command that also takes the common options."""
 

@@ -12,7 +12,7 @@ from typing import Any
 import typer
 import typer.main
 
-from maestro_cli.commands.base import Invocation, MaestroGroup, begin
+from maestro_cli.commands.base import Invocation, MaestroGroup, begin, collect_garbage
 from maestro_cli.errors import ExitCode, MaestroError
 
 COMMANDS: dict[str, str] = {
@@ -48,6 +48,8 @@ class LazyCommands(MaestroGroup):
         if module is None or cmd_name not in self.list_commands(ctx):
             return None
         command = typer.main.get_command(import_module(module).app)
+        if cmd_name not in ("validate", "readiness"):  # those still have their checks to load
+            collect_garbage()
         command.name = cmd_name
         return command
 

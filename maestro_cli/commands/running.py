@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maestro_cli.commands.base import Invocation
+from maestro_cli.commands.base import Invocation, collect_garbage
 from maestro_cli.commands.sinks import Sink
 from maestro_cli.errors import ConfigurationError, ExitCode
 from maestro_cli.model import Component, Priority, Report, Status, Verdict, WaiverNote
@@ -72,6 +72,7 @@ def _perform(invocation: Invocation, loaded: Loaded, selection: Selection, catal
     checks = select(catalogue, suites=selection.suites, only=selection.only, without=selection.without)
     ctx = make_context(invocation, loaded, selection)
     kept, left_out = leave_out(checks, ctx)
+    collect_garbage()
     with _stdout_kept_for_the_report(), _progress(invocation, len(kept)) as on_progress:
         try:
             report = run(kept, ctx, plan, on_progress=on_progress)

@@ -7,6 +7,7 @@ does, this process sees its end of the socket close and ends with all its worker
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import os
 import signal
@@ -92,6 +93,8 @@ def _serve(control: socket.socket) -> None:
         source = Source(order["name"], order["kind"], order["location"])
         checks = dict(_load(control, source, frozenset(order["without"])))
         _preload(checks)
+        gc.freeze()  # a worker that collects garbage would otherwise copy every page of what it shares with this process
+        gc.enable()
         _fork_on_request(control, checks)
 
 

@@ -27,7 +27,7 @@ ANSWER_S = 10.0
 """How long the fork server may take to fork or to bury a worker; it does nothing else."""
 
 PROCESSORS = os.cpu_count() or 1
-PATIENCE_S = 0.01
+PATIENCE_S = 0.05
 """With a worker per processor at work, how long to wait for one to come free before another is forked."""
 
 
