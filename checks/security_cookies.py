@@ -14,6 +14,7 @@ from maestro_cli.observe.session import for_account
     component="security",
     priority="medium",
     requests=ANSWER_REQUESTS,
+    deadline_s=20,
     faults=("cookie-not-secure", "cookie-not-httponly", "cookie-no-samesite"),
 )
 def cookies(ctx: Context) -> Finding:

@@ -15,6 +15,7 @@ VARIANTS = 7
     component="security",
     priority="high",
     requests=1 + 2 * VARIANTS,
+    deadline_s=20,
     faults=(
         "cors-null-origin",
         "cors-prefix-match",

@@ -30,6 +30,7 @@ _VERSION = re.compile(r"[A-Za-z][\w.+-]*/\d+(\.\d+)+")
     component="security",
     priority="high",
     requests=GOOD_REQUESTS + MISSING_REQUESTS + 2 * (len(PATHS) + len(DOCUMENTATION)) + 1,
+    deadline_s=20,
     faults=("trace-echo", "git-exposed", "env-exposed", "metrics-open", "debug-page"),
 )
 def exposure(ctx: Context) -> Finding:

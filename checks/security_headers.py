@@ -12,6 +12,7 @@ from maestro_cli.observe.header_rules import problems_of
     component="security",
     priority="medium",
     requests=ANSWER_REQUESTS,
+    deadline_s=20,
     faults=(
         "header-missing-hsts",
         "header-short-hsts",

@@ -15,6 +15,7 @@ SPELLINGS = 6
     component="security",
     priority="critical",
     requests=SIGNED_REQUESTS + KEY_REQUESTS + 2 + MAXIMUM_KEYS * SPELLINGS,
+    deadline_s=20,
     faults=("jwt-empty-key", "jwt-public-key-as-secret"),
 )
 def jwt_key_confusion(ctx: Context) -> Finding:

@@ -15,6 +15,7 @@ from maestro_cli.observe.session import Session, Tokens
     writes=True,
     last=True,
     requests=3 * sessions.LOGIN_REQUESTS + 4,
+    deadline_s=15,
     faults=("refresh-reusable", "refresh-family-survives", "refresh-not-rotated"),
 )
 def refresh_rotation(ctx: Context) -> Finding:

@@ -15,6 +15,7 @@ from maestro_cli.observe.revocation import REVOCATION_REQUESTS, logged_out
     writes=True,
     last=True,
     requests=REVOCATION_REQUESTS + 1,
+    deadline_s=15,
     faults=("logout-noop", "logout-keeps-refresh"),
 )
 def revocation(ctx: Context) -> Finding:

@@ -31,6 +31,7 @@ QUERIES = ("tenant_id", "tenant", "org_id")
     priority="critical",
     writes=True,
     requests=2 * LOGIN_REQUESTS + 2 * OBJECT_REQUESTS + len(HEADERS) + 2 * len(QUERIES) + 5,
+    deadline_s=20,
     faults=("tenant-header-believed", "tenant-query-believed", "tenant-body-believed"),
 )
 def tenant_spoofing(ctx: Context) -> Finding:

@@ -16,6 +16,7 @@ from maestro_cli.observe.tenant_objects import OBJECT_REQUESTS, Owned, delete, g
     priority="critical",
     writes=True,
     requests=2 * LOGIN_REQUESTS + OBJECT_REQUESTS + 6,
+    deadline_s=20,
     faults=("tenant-update-leaks", "tenant-delete-leaks"),
 )
 def tenant_write(ctx: Context) -> Finding:

@@ -23,6 +23,7 @@ CLEAR_S = 0.01
     priority="medium",
     writes=True,
     requests=LOGIN_REQUESTS + 2 * KNOWN + CONFIRMING * (LOGIN_REQUESTS + 1),
+    deadline_s=30,
     faults=("enumeration-status", "enumeration-message", "enumeration-timing"),
 )
 def user_enumeration(ctx: Context) -> Finding:

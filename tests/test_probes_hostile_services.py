@@ -247,3 +247,32 @@ def test_an_interruption_leaves_nothing_behind(project: Path) -> None:
     assert made.is_set()
     assert service.objects == {}
     assert ctx.cleanup.left == []
+
+
+def test_a_service_on_ipv6_alone_is_reached(project: Path) -> None:
+    if not socket.has_ipv6:
+        pytest.skip("no IPv6 here")
+    try:
+        listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError:
+        pytest.skip("no ::1 here")
+    seen = []
+
+    def answer() -> None:
+        connection, address = listener.accept()
+        with connection:
+            connection.recv(65536)
+            seen.append(address[0])
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+    thread = threading.Thread(target=answer, daemon=True)
+    thread.start()
+    with listener:
+        port = listener.getsockname()[1]
+        ctx = context(project, f"version: 1\napi: {{url: 'http://[::1]:{port}'}}\n")
+        try:
+            assert ctx.http.get("/health").status == 200
+        finally:
+            ctx.close()
+        thread.join(5)
+    assert seen == ["::1"]

@@ -53,7 +53,7 @@ class Login(Endpoint):
     """How to log in and where the answer holds the tokens."""
 
     token: str = key(
-        "Where the access token stands in the answer: `access_token`, `data.token`, or `cookie:NAME`.",
+        "Where the access token stands in the answer: `access_token`, `data.token`, `cookie:NAME` or `header:NAME`.",
         default="access_token",
     )
     refresh_token: str | None = key("Where the refresh token stands.", default=None)
