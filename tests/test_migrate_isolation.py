@@ -250,6 +250,26 @@ def test_every_leak_is_found(copy: Isolated, leak: str, postgres_server: Embedde
     assert not found.holds
 
 
+SPELLINGS = [
+    "tenant_id = current_setting('app.tenant_id')::uuid",
+    "tenant_id::text = current_setting('app.tenant_id', true)",
+    "(SELECT NULLIF(current_setting('app.tenant_id', true), ''))::uuid = artifacts.tenant_id",
+    "current_setting('app.tenant_id', true) <> '' AND tenant_id = NULLIF(current_setting('app.tenant_id', true), '')::uuid",
+]
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_policy_of_ones_own_that_holds_is_no_finding(copy: Isolated, spelling: str) -> None:
+    copy.run(
+        "DROP POLICY maestro_tenant ON artifacts",
+        f"CREATE POLICY ours ON artifacts TO @app USING ({spelling}) WITH CHECK ({spelling})",
+    )
+    found = copy.verify(test_the_proof=True)
+    assert found.findings == ()
+    assert found.proof is not None
+    assert found.proof.holds
+
+
 def test_partitions_are_guarded_too(database: str, postgres_server: EmbeddedPostgres) -> None:
     role = f"app_{secrets.token_hex(4)}"
     made = Isolated(database, role, Tenancy(rls=Rls(role=role)))

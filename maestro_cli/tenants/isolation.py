@@ -15,8 +15,8 @@ from typing import TypeVar
 from maestro_cli.tenants import sql
 from maestro_cli.tenants.catalog import Catalog
 from maestro_cli.tenants.findings import Finding, Proof, Severity
-from maestro_cli.tenants.leaks import policies_are_tied, updates_are_tied
 from maestro_cli.tenants.planting import Planted, Planter, Unplantable
+from maestro_cli.tenants.policies import policies_are_tied, updates_are_tied
 from maestro_cli.tenants.session import DatabaseError, Session
 from maestro_cli.tenants.spec import Spec
 

@@ -6,7 +6,6 @@ functions, triggers, privileges, other roles, uniques that tell, keys that cross
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from maestro_cli.tenants import sql
@@ -14,9 +13,9 @@ from maestro_cli.tenants.catalog import Catalog, Constraint, Policy, Table
 from maestro_cli.tenants.findings import Finding, Severity
 from maestro_cli.tenants.planner_contract import is_strict
 from maestro_cli.tenants.planner_index import crossing
+from maestro_cli.tenants.policies import COMMANDS, is_tied, policies_of, tied
 from maestro_cli.tenants.spec import Spec
 
-_COMMANDS = {"r": "SELECT", "a": "INSERT", "w": "UPDATE", "d": "DELETE"}
 ALWAYS_WRONG = {
     "TRUNCATE": "TRUNCATE removes every tenant's rows, and policies don't look at it",
     "TRIGGER": "a trigger of its own sees what others write",
@@ -58,7 +57,7 @@ def _row_security(table: Table, root: bool, spec: Spec, catalog: Catalog) -> Ite
 
 
 def _policies(table: Table, spec: Spec, catalog: Catalog) -> Iterator[Finding]:
-    applying = [p for p in catalog.policies.get(table.name, ()) if {"public", spec.role} & set(p.roles)]
+    applying = policies_of(table.name, spec, catalog)
     permissive = [policy for policy in applying if policy.permissive]
     if not permissive:
         yield Finding(
@@ -69,12 +68,12 @@ def _policies(table: Table, spec: Spec, catalog: Catalog) -> Iterator[Finding]:
         )
         return
     covered = {policy.command for policy in permissive}
-    missing = [name for command, name in _COMMANDS.items() if not covered & {command, "*"}]
+    missing = [name for command, name in COMMANDS.items() if not covered & {command, "*"}]
     if missing:
         message = f"no policy for {', '.join(missing)}: these commands don't work, or will be let through in a hurry"
         yield Finding("policy-misses-command", table.name, message)
     guarded = {
-        c for p in applying if not p.permissive and _tied(p, spec) for c in (p.command if p.command != "*" else "rawd")
+        c for p in applying if not p.permissive and tied(p, spec) for c in (p.command if p.command != "*" else "rawd")
     }
     for policy in permissive:
         yield from _policy(policy, spec, guarded)
@@ -88,59 +87,10 @@ def _policy(policy: Policy, spec: Spec, guarded: set[str]) -> Iterator[Finding]:
         yield Finding(
             "policy-without-check", where, message, fix=f"ALTER POLICY {sql.identifier(policy.name)} … WITH CHECK (…)"
         )
-    if not _tied(policy, spec) and not commands <= guarded:
-        text = policy.using if not _is_tied(policy.using, spec) and policy.using else policy.check
+    if not tied(policy, spec) and not commands <= guarded:
+        text = policy.using if not is_tied(policy.using, spec) and policy.using else policy.check
         message = f"the policy lets through more than the current tenant's rows: {' '.join(str(text).split())[:120]}"
         yield Finding("policy-too-wide", where, message)
-
-
-def _tied(policy: Policy, spec: Spec) -> bool:
-    expressions = [text for text in (policy.using, policy.check) if text is not None]
-    return bool(expressions) and all(_is_tied(text, spec) for text in expressions)
-
-
-def policies_are_tied(table: str, spec: Spec, catalog: Catalog) -> bool:
-    """Whether every policy of the application's role lets through the current tenant's rows only, by its text."""
-    found = catalog.tables[table]
-    applying = [
-        policy
-        for policy in catalog.policies.get(table, ())
-        if policy.permissive and {"public", spec.role} & set(policy.roles)
-    ]
-    return found.row_security and found.forced and bool(applying) and all(_tied(policy, spec) for policy in applying)
-
-
-def updates_are_tied(table: str, spec: Spec, catalog: Catalog) -> bool:
-    """Whether an UPDATE of the application's role can reach the current tenant's rows only, by the policies' text.
-
-    A superuser and a role with BYPASSRLS reach further; whoever asks has to look at that.
-    """
-    found = catalog.tables[table]
-    applying = [
-        policy
-        for policy in catalog.policies.get(table, ())
-        if policy.permissive and policy.command in "*w" and {"public", spec.role} & set(policy.roles)
-    ]
-    return (
-        found.row_security
-        and found.forced
-        and bool(applying)
-        and all(policy.using and _is_tied(policy.using, spec) for policy in applying)
-    )
-
-
-def _is_tied(text: str | None, spec: Spec) -> bool:
-    """Whether an expression holds only for the current tenant: the column equals the setting, nothing beside it."""
-    if text is None:
-        return True
-    flat = " ".join(text.split())
-    if re.search(r"\bOR\b|\bCOALESCE\b|\bCASE\b|<>|!=|\bNOT\b|\bNULL\b\s*\)", flat, re.IGNORECASE):
-        return False
-    column = re.escape(sql.identifier(spec.column))
-    setting = re.escape(str(spec.setting).replace("'", "''"))
-    named = re.search(rf"current_setting\('{setting}'", flat, re.IGNORECASE) is not None
-    equal = re.search(rf"(?:^|[\s(.]){column}\)?(?:::\w+)? = |= \(?(?:\w+\.)?{column}\b", flat) is not None
-    return named and equal
 
 
 def _privileges(table: str, spec: Spec, catalog: Catalog) -> Iterator[Finding]:
@@ -231,7 +181,7 @@ def _default(table: str, spec: Spec, catalog: Catalog) -> Iterator[Finding]:
     found = catalog.tables[table]
     column = found.columns[spec.column]
     if found.row_security and column.default is not None and not is_strict(column.default, spec):
-        message = (
-            f"the default of {spec.column} is {column.default}, not the current tenant: rows land with somebody else"
-        )
-        yield Finding("wrong-default", table, message, fix="maestro migrate apply --contract")
+        # The bridge is harmless under a policy: a row that would land with the default tenant is refused.
+        severity = Severity.WARNING if spec.default_id in column.default else Severity.ERROR
+        message = f"the default of {spec.column} is {column.default}, not the current tenant"
+        yield Finding("wrong-default", table, message, severity, "maestro migrate apply --contract")

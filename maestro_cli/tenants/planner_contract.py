@@ -12,6 +12,7 @@ from maestro_cli.tenants import sql
 from maestro_cli.tenants.catalog import Catalog, Index, Table
 from maestro_cli.tenants.planner_expand import TRIGGER, brief, function_name, strong
 from maestro_cli.tenants.planner_index import _named, concurrent, replacement_name
+from maestro_cli.tenants.policies import complete
 from maestro_cli.tenants.spec import Spec, TableSpec
 from maestro_cli.tenants.steps import Mode, Phase, Step
 
@@ -34,6 +35,11 @@ def contract(spec: Spec, catalog: Catalog) -> Iterator[Step]:
     for table in spec.tables:
         for member in catalog.tree(table.name):
             yield from _row_security(member, spec, catalog)
+
+
+def contract_begun(spec: Spec, catalog: Catalog) -> bool:
+    """Whether row-level security is on for a table already."""
+    return any(table.name in catalog.tables and catalog.tables[table.name].row_security for table in spec.tables)
 
 
 def is_strict(default: str | None, spec: Spec) -> bool:
@@ -119,7 +125,8 @@ def policy(table: str, spec: Spec) -> str:
 
 def _row_security(table: Table, spec: Spec, catalog: Catalog) -> Iterator[Step]:
     statements = []
-    if not any(p.name == POLICY for p in catalog.policies.get(table.name, ())):
+    ours = any(p.name == POLICY for p in catalog.policies.get(table.name, ()))
+    if not ours and not complete(table.name, spec, catalog):
         statements.append(policy(table.name, spec))
     if not table.row_security or not table.forced:
         statements.append(f"ALTER TABLE {spec.qualified(table.name)} ENABLE ROW LEVEL SECURITY")

@@ -9,7 +9,7 @@ from maestro_cli.config.settings import Tenancy
 from maestro_cli.tenants import advisory, planner, version
 from maestro_cli.tenants.catalog import Catalog
 from maestro_cli.tenants.catalog_read import read_for
-from maestro_cli.tenants.planner_contract import POLICY
+from maestro_cli.tenants.planner_contract import contract_begun
 from maestro_cli.tenants.planner_expand import tenant_key
 from maestro_cli.tenants.planner_index import covering
 from maestro_cli.tenants.session import Session
@@ -104,9 +104,7 @@ def status(url: str, tenancy: Tenancy) -> Status:
         spec = specify(tenancy)
         catalog = read_for(session, spec)
         spec = with_proposals(spec, tenancy, catalog)
-        guarded = [
-            table.name for table in spec.tables if any(p.name == POLICY for p in catalog.policies.get(table.name, ()))
-        ]
+        guarded = spec.role in catalog.roles and contract_begun(spec, catalog)
         expanding = planner.make(spec, catalog)
         whole = planner.make(spec, catalog, contracting=True) if guarded else expanding
         left = [step.id for step in whole.steps]

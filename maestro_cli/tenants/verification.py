@@ -14,6 +14,7 @@ from maestro_cli.tenants.findings import Finding, Proof, Severity, Verification
 from maestro_cli.tenants.isolation import prove, self_test
 from maestro_cli.tenants.leaks import table_leaks
 from maestro_cli.tenants.locks import Budget, Locksmith, Pace
+from maestro_cli.tenants.planner_contract import contract_begun
 from maestro_cli.tenants.reach import reach_leaks
 from maestro_cli.tenants.session import DatabaseError, Session
 from maestro_cli.tenants.spec import Spec, candidates, specify, with_proposals
@@ -111,9 +112,7 @@ _LEFT = {
 
 def _structure(spec: Spec, catalog: Catalog) -> Iterator[Finding]:
     """What a plan would still do is what is missing."""
-    contracted = spec.role in catalog.roles and any(
-        policy.name == "maestro_tenant" for policies in catalog.policies.values() for policy in policies
-    )
+    contracted = spec.role in catalog.roles and contract_begun(spec, catalog)
     try:
         plan = planner.make(spec, catalog, contracting=contracted)
     except ConfigurationError as error:
