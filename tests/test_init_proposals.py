@@ -339,3 +339,22 @@ def test_sources_of_other_frameworks(tmp_path: Path) -> None:
     assert variables.redis_url(found.env_names) == "REDIS_DSN"
     assert variables.signing_key(found.env_names) == "SECRET_KEY"
     assert variables.generated(found.env_names) == {"SECRET_KEY": 256}
+
+
+def test_odd_environment_files_and_long_lines_do_no_harm(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("DATABASE_URL=\nmy-app.REDIS_URL=redis://h\nJWT_SECRET=x\n")
+    (tmp_path / "Procfile").write_text("web: " + "uvicorn " * 100_000)
+    (tmp_path / "compose.yaml").write_text("services: [a\n")
+    (tmp_path / "pyproject.toml").write_text("[project\n")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "pyvenv.cfg").touch()
+    (tmp_path / "mine" / "site.py").write_text("app = FastAPI()\n")
+    (tmp_path / "deep.py").write_text("x = " + "(" * 5000 + ")" * 5000)
+    found = detect(tmp_path)
+    assert found.env_names == ("JWT_SECRET",)
+    assert [row.value for row in found.example_names] == ["DATABASE_URL"]
+    assert found.python.apps == ()
+    done = maestro(tmp_path, "init")
+    assert done.returncode == 0, done.stderr
+    assert "# url: ${DATABASE_URL}" in (tmp_path / "maestro.yaml").read_text()
+    assert maestro(tmp_path, "config", "show").returncode == 0

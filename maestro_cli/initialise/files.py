@@ -25,6 +25,10 @@ PIPELINES = (
 )
 CA_FILES = ("ca.pem", "ca.crt", "ca-cert.pem", "rootCA.pem", "root-ca.pem")
 MAXIMUM_BYTES = 1_000_000
+LINE = 2_000
+"""Characters of a line that are searched."""
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+"""A variable that `${NAME}` can refer to."""
 OTHERS = {5432, 6379, 3306, 27017, 9090, 3000, 5672, 15672, 9001, 1025, 8025}
 """Ports of databases, brokers and monitoring that stand beside a service."""
 _PUBLISHED = re.compile(r"(?:^|[:-])(?P<outer>\d{2,5})\}?:(?P<inner>\d{2,5})(?:/tcp)?$")
@@ -38,15 +42,15 @@ def detect(root: Path) -> Project:
         root: The folder that maestro.yaml will stand in.
     """
     notes: list[str] = []
-    env_file, env_names = _environment(root, notes)
+    env_file, env_names, empty = _environment(root, notes)
     compose = tuple(name for name in COMPOSE if (root / name).is_file())
     certs, ca_file = _certificates(root)
     dockerfile = next(_below(root, "Dockerfile"), None)
     return Project(
-        name=_name(root),
+        name=_service_name(root),
         env_file=env_file,
         env_names=env_names,
-        example_names=tuple(_examples(root)),
+        example_names=(*empty, *_examples(root)),
         python=read_sources(root),
         served=next(_served(root, compose), None),
         alembic_ini=next(_below(root, "alembic.ini"), None),
@@ -74,7 +78,7 @@ def _read(path: Path) -> str:
         return ""
 
 
-def _name(root: Path) -> Seen:
+def _service_name(root: Path) -> Seen:
     for file, keys in (("pyproject.toml", (("project", "name"), ("tool", "poetry", "name"))),):
         try:
             value: Any = tomllib.loads(_read(root / file))
@@ -89,16 +93,20 @@ def _name(root: Path) -> Seen:
     return Seen(root.resolve().name or "service", "the folder's name")
 
 
-def _environment(root: Path, notes: list[str]) -> tuple[str | None, tuple[str, ...]]:
+def _environment(root: Path, notes: list[str]) -> tuple[str | None, tuple[str, ...], tuple[Seen, ...]]:
+    """The environment file, the names in it that have a value, and those that wait for one."""
     from maestro_cli.config.environment_file import read_environment_file
 
     if not (root / ".env").is_file():
-        return None, ()
+        return None, (), ()
     try:
-        return ".env", tuple(read_environment_file(root / ".env"))
+        values = read_environment_file(root / ".env")
     except (OSError, ValueError):
         notes.append(".env is there, but is no text of NAME=value lines that can be read")
-        return None, ()
+        return None, (), ()
+    known = [name for name in values if _NAME.match(name)]
+    empty = tuple(Seen(name, ".env, empty") for name in known if not values[name])
+    return ".env", tuple(name for name in known if values[name]), empty
 
 
 def _examples(root: Path) -> Iterator[Seen]:
@@ -107,13 +115,13 @@ def _examples(root: Path) -> Iterator[Seen]:
     for name in EXAMPLES:
         text = _read(root / name)
         if text:
-            yield from (Seen(variable, name) for variable in parse_dotenv(text))
+            yield from (Seen(variable, name) for variable in parse_dotenv(text) if _NAME.match(variable))
 
 
 def _served(root: Path, compose: tuple[str, ...]) -> Iterator[Seen]:
     for name in ("Dockerfile", "Procfile", *compose, "Makefile", "docker/Dockerfile"):
         for number, line in enumerate(_read(root / name).splitlines(), 1):
-            match = _SERVED.search(line)
+            match = _SERVED.search(line[:LINE])
             if match is not None and "--factory" not in line:
                 yield Seen(match.group(1), f"{name}:{number}")
 

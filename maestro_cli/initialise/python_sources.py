@@ -32,6 +32,7 @@ LEFT_OUT = {
 }  # fmt: skip
 """Folders that hold no code of the running service; nor does any hidden one."""
 MAXIMUM_FILES = 3_000
+MAXIMUM_FOLDERS = 20_000
 MAXIMUM_BYTES = 500_000
 
 
@@ -73,7 +74,12 @@ def read_sources(root: Path) -> Python:
 def python_files(root: Path) -> Iterator[Path]:
     """The Python files of the running service, nearest to the root first within each folder; no link is followed."""
     left = MAXIMUM_FILES
-    for folder, folders, names in os.walk(root):
+    for number, (folder, folders, names) in enumerate(os.walk(root)):
+        if number > MAXIMUM_FOLDERS:
+            return
+        if "pyvenv.cfg" in names:  # a virtual environment, whatever it is called
+            folders.clear()
+            continue
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in LEFT_OUT)
         for name in sorted(names):
             path = Path(folder) / name
