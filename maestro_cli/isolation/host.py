@@ -83,6 +83,14 @@ class _Server:
                 socket.send_fds(self.control, [b"+"], [descriptor])
             return receive(self.control)
 
+    def leave(self) -> None:
+        """Let it end by itself, and its workers with it: it does so when its socket closes. Nobody waits for that."""
+        if self.process is not None:
+            self.close()
+            return
+        self.control.close()
+        os.waitpid(self.pid, os.WNOHANG)
+
     def close(self, *, kill: bool = False) -> int:
         """End it, and with it its workers; returns its wait status.
 
@@ -210,6 +218,10 @@ class PluginHost:
     def close(self) -> None:
         """End every process of the plugin."""
         with self._changed:
+            server, self._server = self._server, None
+            if server is not None:
+                server.leave()
+            self._workers.clear()
             self._end_server()
 
     def acquire(self, context: Context | FixContext) -> _Worker:
