@@ -250,6 +250,16 @@ def test_every_leak_is_found(copy: Isolated, leak: str, postgres_server: Embedde
     assert not found.holds
 
 
+def test_a_privilege_by_way_of_a_group_is_no_endless_run_but_a_finding(copy: Isolated) -> None:
+    group = f"group_{secrets.token_hex(4)}"
+    copy.run(f"CREATE ROLE {group}", f"GRANT DELETE, TRUNCATE ON tenants TO {group}", f"GRANT {group} TO @app")
+    try:
+        tenants.apply(copy.url, copy.tenancy, contract=True)
+        assert "may-delete-tenants" in kinds(copy.verify())
+    finally:
+        copy.run(f"DROP OWNED BY {group}", f"DROP ROLE {group}")
+
+
 SPELLINGS = [
     "tenant_id = current_setting('app.tenant_id')::uuid",
     "tenant_id::text = current_setting('app.tenant_id', true)",
