@@ -42,6 +42,8 @@ def plain(value: Any) -> str:
     import yaml
 
     rows = [_escaped(value)]  # in a list: what needs quotes between brackets gets them
+    if isinstance(value, str) and not set("{}[],") & set(value):
+        return yaml.safe_dump(rows[0], width=100_000, allow_unicode=True).removesuffix("\n").removesuffix("\n...")
     text = yaml.safe_dump(rows, default_flow_style=True, width=100_000, allow_unicode=True, sort_keys=False)
     return text.strip().removeprefix("[").removesuffix("]")
 
