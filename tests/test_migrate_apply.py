@@ -353,6 +353,11 @@ def test_other_types_other_schemas_and_names_that_need_quotes(database: str, typ
     assert run(database, "SELECT count(*) FROM pg_attribute WHERE attname = 'Tenant Id'") == [(0,)]
 
 
+def test_a_schema_that_is_not_there_is_named(seeded: str) -> None:
+    with pytest.raises(ConfigurationError, match="there is no schema nowhere"):
+        tenants.plan(seeded, Tenancy(schema="nowhere"))
+
+
 def test_every_candidate_is_proposed_where_no_table_is_named(seeded: str) -> None:
     run(seeded, "CREATE TABLE alembic_version (version_num text)")
     plan = tenants.plan(seeded, Tenancy(shared=("users",)))

@@ -104,6 +104,8 @@ def findings_table(found: Verification) -> str:
     if lines:
         lines.append("")
     lines.append(f"Looked at {len(found.tables)} tables: {'; '.join(found.checked)}.")
+    if found.multixact_age is not None:
+        lines.append(f"Multixact age of the table of tenants: {found.multixact_age:,}.")
     errors = sum(finding.severity == "error" for finding in found.findings)
     if found.proof is not None and found.proof.holds and found.holds:
         lines.append(f"Isolation holds: {found.proof.attempts} attempts of {found.proof.role}, no leak.")

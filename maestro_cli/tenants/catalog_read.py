@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from maestro_cli.errors import ConfigurationError
 from maestro_cli.tenants.catalog import Activity, Catalog, Column, Constraint, Index, Policy, Table, Trigger
 from maestro_cli.tenants.session import DatabaseError, Session
 from maestro_cli.tenants.spec import Spec
@@ -146,7 +147,12 @@ def read(session: Session, schema: str) -> Catalog:
     is why every step is planned anew from a fresh read when a run is repeated.
     """
     namespace = session.execute("SELECT oid::bigint FROM pg_namespace WHERE nspname = %s", (schema,))
-    oid = namespace[0][0] if namespace else 0
+    if not namespace:
+        raise ConfigurationError(
+            f"tenancy.schema: there is no schema {schema} in the database",
+            hint="Correct tenancy.schema in maestro.yaml.",
+        )
+    oid = namespace[0][0]
 
     def rows(query: str) -> list[tuple[Any, ...]]:
         return session.execute(query, (oid,))
