@@ -11,7 +11,7 @@ NOTICE_DAYS = 14
     "readiness.waivers",
     component="configuration",
     priority="high",
-    faults=("waiver-expired",),
+    faults=("waiver-expired", "waiver-expired-among-others"),
 )
 def waivers(ctx: Context) -> Finding:
     """Every waiver is in date.

@@ -136,9 +136,9 @@ REFERENCE: dict[str, Turns] = {
     "tenant-read-leaks": turns("security.tenant-read", unmeasured=("security.tenant-spoofing",)),
     "tenant-update-leaks": turns("security.tenant-write"),
     "tenant-delete-leaks": turns("security.tenant-write"),
+    "health-lies": turns("health.dependencies"),
     "health-500": turns("health.api"),
     "health-unavailable": turns("health.api"),
-    "health-lies": turns("health.dependencies"),
 }
 
 UNSEEN: dict[str, str] = {
@@ -300,3 +300,102 @@ TLS: dict[str, tuple[str, str]] = {
 
 POSTGRES_TLS = ("postgres-without-tls", "postgres-plain-taken")
 """Planted in a PostgreSQL of its own by test_probes_postgres_tls.py."""
+
+SINGLE = {"health.dependencies": "a report lies in one way: it does not ask"}
+"""Checks with one fault only, and why."""
+
+ELSEWHERE: dict[str, str] = {
+    "api-certificate-untrusted": "test_checks_api.py::test_an_api_whose_certificate_is_not_trusted",
+    "postgres-slow": "test_checks_health_servers.py::test_postgres_slow",
+    "postgres-end-of-life": "test_checks_health_servers.py::test_postgres_past_its_last_fix",
+    "postgres-port-taken": "test_checks_health_servers.py::test_postgres_up_with_another_server_on_the_port_fails",
+    "postgres-starting-up": "test_checks_health_servers.py::test_postgres_up_that_is_starting_fails",
+    "table-missing": "test_checks_health_servers.py::test_query_with_nothing_to_read_fails",
+    "schema-empty": "test_checks_health_servers.py::test_query_with_nothing_to_read_fails",
+    "table-locked": "test_checks_health_servers.py::test_query_on_a_locked_table_fails_in_bounded_time",
+    "redis-slow": "test_checks_health_servers.py::test_redis_slow",
+    "redis-port-taken": "test_checks_health_servers.py::test_redis_up_with_another_server_on_the_port_fails",
+    "redis-loading": "test_checks_health_servers.py::test_redis_that_is_loading_fails",
+    "any-password-accepted": "test_checks_login.py::test_logging_in_where_it_should_not_work",
+    "connections-used-up": "test_checks_database.py::test_connections_of_a_database_that_has_a_limit",
+    "role-connection-limit": "test_checks_database.py::test_connections_of_a_role_that_has_a_limit",
+    **dict.fromkeys(
+        ("coverage-low", "coverage-empty", "coverage-truncated"),
+        "test_checks_evidence_files.py::test_coverage_that_falls_short_fails",
+    ),
+    "dependency-vulnerable": "test_checks_evidence_of_tools.py::test_pip_audit",
+    **dict.fromkeys(
+        ("audit-missing", "audit-stale", "audit-empty", "audit-truncated", "audit-failed", "audit-foreign-commit"),
+        "test_checks_evidence_of_tools.py::test_an_audit_that_proves_nothing_never_passes",
+    ),
+    "readme-section-missing": "test_checks_project_files.py::test_a_readme_with_a_gap_fails",
+    "readme-section-empty": "test_checks_project_files.py::test_a_readme_with_a_gap_fails",
+    "environment-misnamed": "test_checks_configuration.py::test_variables_by_environment",
+    "debug-on": "test_checks_configuration.py::test_variables_by_environment",
+    "api-over-http": "test_checks_login.py::test_an_api_in_the_clear",
+    "http-answered-in-the-clear": "test_checks_login.py::test_plain_http_at_the_same_port",
+    **dict.fromkeys(
+        ("load-too-slow", "load-errors", "load-throughput-low"),
+        "test_checks_evidence_of_tools.py::test_every_tools_result_is_held_against_its_budgets",
+    ),
+    **dict.fromkeys(
+        ("load-empty", "load-truncated", "load-foreign-commit"),
+        "test_checks_evidence_of_tools.py::test_a_result_that_proves_nothing_never_passes",
+    ),
+    "load-missing": "test_checks_evidence_of_tools.py::test_a_missing_and_a_stale_result",
+    "load-stale": "test_checks_evidence_of_tools.py::test_a_missing_and_a_stale_result",
+    "migration-two-heads": "test_checks_migrations.py::test_two_heads",
+    "migration-unknown": "test_checks_migrations.py::test_a_revision_that_the_scripts_do_not_know",
+    "migration-never-run": "test_checks_migrations.py::test_no_migration_was_ever_run",
+    "migration-broken": "test_checks_migrations.py::test_broken_scripts",
+    "model-without-migration": "test_checks_migrations.py::test_a_model_without_a_migration",
+    "critical-file-missing": "test_checks_project_files.py::test_a_pattern_without_a_file_fails",
+    "pipeline-ignores-gate": "test_checks_project_files.py::test_a_pipeline_without_a_gate_that_holds_fails",
+    "pipeline-broken": "test_checks_project_files.py::test_a_pipeline_without_a_gate_that_holds_fails",
+    "redis-write-failed": "test_checks_database.py::test_redis_that_writes_nothing",
+    "redis-memory-full": "test_checks_database.py::test_redis_that_forgets",
+    "variable-missing": "test_checks_configuration.py::test_required_variables_that_are_not",
+    **dict.fromkeys(
+        ("setting-invalid", "settings-module-broken", "settings-loader-exits"),
+        "test_checks_configuration.py::test_settings_that_do_not_load",
+    ),
+    "sarif-finding": "test_checks_evidence_of_tools.py::test_a_clean_scan_passes_and_results_count_by_their_level",
+    **dict.fromkeys(
+        ("sarif-empty", "sarif-truncated", "sarif-failed-run"),
+        "test_checks_evidence_of_tools.py::test_a_scan_that_proves_nothing_never_passes",
+    ),
+    **dict.fromkeys(
+        ("sarif-missing", "sarif-stale", "sarif-foreign-commit"),
+        "test_checks_evidence_of_tools.py::test_stale_missing_and_foreign_scans",
+    ),
+    "tenant-index-invalid": "test_checks_tenancy.py::test_indexes_that_do_not_serve",
+    "foreign-key-unvalidated": "test_checks_tenancy.py::test_indexes_that_do_not_serve",
+    "junit-truncated": "test_checks_evidence_files.py::test_a_report_that_says_otherwise_fails",
+    "junit-xml-bomb": "test_checks_evidence_files.py::test_a_report_that_says_otherwise_fails",
+    "token-algorithm-differs": "test_checks_login.py::test_tokens_otherwise",
+    "token-without-times": "test_checks_login.py::test_tokens_otherwise",
+    "database-password-weak": "test_checks_database.py::test_a_weak_password",
+    "database-trusts-everybody": "test_checks_database.py::test_a_server_that_trusts_everybody",
+    "default-login-open": "test_checks_database.py::test_a_default_login_of_another_role",
+    "env-file-symlink": "test_checks_secret_files.py::test_an_env_file_that_is_a_link",
+    **dict.fromkeys(
+        (
+            "tenants-table-missing",
+            "default-tenant-missing",
+            "tenant-column-missing",
+            "tenant-key-unvalidated",
+            "rls-without-policy",
+        ),
+        "test_checks_tenancy.py::test_a_database_that_is_not",
+    ),
+    "secret-too-old": "test_checks_secret_files.py::test_weak_secrets",
+    "certificate-of-another-host": "test_checks_secret_files.py::test_a_served_certificate_of_another_host",
+    **dict.fromkeys(
+        ("certificate-of-another-key", "key-too-short"),
+        "test_checks_secret_files.py::test_broken_certificate_files",
+    ),
+    "certificate-missing": "test_checks_secret_files.py::test_no_certificate_at_all",
+    "waiver-expired": "test_checks_project_files.py::test_waivers_by_their_date",
+    "waiver-expired-among-others": "test_checks_project_files.py::test_waivers_by_their_date",
+}
+"""Faults that the tests of single checks plant → where."""
