@@ -319,6 +319,11 @@ def test_variables_of_the_environment_become_references_and_other_templates_are_
     assert "render" in str(caught.value.hint)
 
 
+def test_json_is_read_as_well(tmp_path: Path) -> None:
+    path = write(tmp_path, '{\n\t"file": {\n\t\t"/etc/passwd": {"exists": true, "mode": "0644"}\n\t}\n}\n', "goss.json")
+    assert [row["file"] for row in translate(path).checks] == [{"path": "/etc/passwd", "mode": "0644"}]
+
+
 @pytest.mark.parametrize("text", ["", "- a\n- b\n", "file: [\n", "file:\n  a: {exists: true}\n  a: {exists: false}\n"])
 def test_what_is_no_goss_file_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigurationError, match=r"goss\.yaml"):

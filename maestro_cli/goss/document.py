@@ -102,7 +102,7 @@ def _file(path: Path, shown: str, translation: Translation, seen: set[Path]) -> 
 def _read(path: Path, shown: str) -> Node:
     hint = "Let goss render it first: goss --gossfile FILE [--vars VARS] render > rendered.yaml"
     try:
-        text = _ENVIRONMENT.sub(_variable, read_text(path))
+        text = _ENVIRONMENT.sub(_variable, _without_tabs(read_text(path)))
         at = text.find("{{")
         if at >= 0:
             line = text.count("\n", 0, at) + 1
@@ -119,6 +119,18 @@ def _read(path: Path, shown: str) -> Node:
             hint=f"Resources are: {', '.join(RESOURCES)}. See https://goss.rocks",
         )
     return root
+
+
+def _without_tabs(text: str) -> str:
+    """JSON may be indented with tabs, of which YAML wants none."""
+    if "\t" not in text or not text.lstrip().startswith("{"):
+        return text
+    import json
+
+    try:
+        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return text
 
 
 def _variable(match: re.Match[str]) -> str:

@@ -172,9 +172,9 @@ def command(entry: Entry) -> Iterator[DeclaredRow]:
         if value not in (MISSING, []):
             subject[name] = value
     subject["timeout_s"] = entry.seconds(DEFAULT_COMMAND_S)
-    yield DeclaredRow(f"command {entry.name}", "command", subject, title=entry.name)
+    yield DeclaredRow(f"command {entry.name}", "command", subject, title=_short(entry.name))
 
 
 def _short(value: Any) -> str:
     text = " ".join(str(value).split())
-    return text if len(text) <= 40 else text[:39] + "…"
+    return text if len(text) <= 60 else text[:59] + "…"
