@@ -125,7 +125,7 @@ class Locksmith:
         pace: Clock and sleep.
     """
 
-    patience = 150
+    patience = 600
     """Looks at passing transactions before a request queues after all."""
 
     def __init__(self, session: Session, schema: str, budget: Budget, pace: Pace) -> None:
@@ -168,7 +168,7 @@ class Locksmith:
                 if self._attempt(statements, locks, queue=bool(holders)):
                     return
                 # After a request that queued, leave the others a second to themselves.
-                misses = self.patience - 50 if holders else misses + 1
+                misses = self.patience - 200 if holders else misses + 1
             else:
                 misses += not old
             waited = self._pace.monotonic() - began
@@ -177,7 +177,7 @@ class Locksmith:
             self._cancel_autovacuum(old, cancelled)
             if waited > 1 and self.on_wait is not None:
                 self.on_wait(old or holders)
-            self._pace.sleep((0.02 if old else 0.003) * (0.5 + self._pace.random()))
+            self._pace.sleep((0.02 if old else 0.001) * (0.5 + self._pace.random()))
 
     def _attempt(self, statements: Sequence[str], locks: Sequence[Lock], *, queue: bool) -> bool:
         """One message to the server: a client that dies in between can't leave the lock behind."""
