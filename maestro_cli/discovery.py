@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -84,13 +84,20 @@ class Choice:
         )
 
 
-def discover(loaded: Loaded, *, plugins: bool = True, choice: Choice | None = None) -> Catalogue:
+def discover(
+    loaded: Loaded,
+    *,
+    plugins: bool = True,
+    choice: Choice | None = None,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> Catalogue:
     """Find all checks. Built-in ones are loaded here, everybody else's in processes of their own.
 
     Args:
         loaded: The configuration; its `plugins:` folders are searched.
         plugins: False finds the built-in checks only: neither plugins' nor those declared in maestro.yaml.
         choice: Spares the import of built-in checks that are not in it: they are `unread`.
+        meanwhile: Done while plugins load in their processes.
 
     Raises:
         ConfigurationError: When a `plugins:` folder does not exist, or two checks share an id.
@@ -109,6 +116,7 @@ def discover(loaded: Loaded, *, plugins: bool = True, choice: Choice | None = No
         unread: set[str] = set()
         for check in _built_in(installed, broken, choice, unread):
             _add(found, check)
+        meanwhile()
         for host in hosts:
             for check in host.load():
                 _add(found, replace(check, plugin=host.source.name))

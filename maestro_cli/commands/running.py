@@ -57,7 +57,15 @@ def perform(invocation: Invocation, loaded: Loaded, selection: Selection) -> Out
     from maestro_cli.discovery import Choice, discover
 
     choice = Choice(selection.suites, selection.only, selection.without)
-    catalogue = discover(loaded, plugins=selection.plugins, choice=choice)
+
+    def import_what_follows() -> None:
+        from maestro_cli import runner  # noqa: F401 - imported now, while plugins load, and used later
+        from maestro_cli.formats import load
+
+        for name, _ in invocation.sinks:
+            load(name)
+
+    catalogue = discover(loaded, plugins=selection.plugins, choice=choice, meanwhile=import_what_follows)
     try:
         return _perform(invocation, loaded, selection, catalogue)
     finally:
