@@ -395,6 +395,10 @@ ELSEWHERE: dict[str, str] = {
         "test_checks_secret_files.py::test_broken_certificate_files",
     ),
     "certificate-missing": "test_checks_secret_files.py::test_no_certificate_at_all",
+    "backup-missing": "test_probes_backups.py::test_backup_missing",
+    "backup-stale": "test_probes_backups.py::test_backup_stale",
+    "backup-empty": "test_probes_backups.py::test_backup_empty",
+    "backup-truncated": "test_probes_backups.py::test_backup_truncated",
     "waiver-expired": "test_checks_project_files.py::test_waivers_by_their_date",
     "waiver-expired-among-others": "test_checks_project_files.py::test_waivers_by_their_date",
 }

@@ -343,6 +343,16 @@ class EvidenceFiles:
 
 
 @section
+class Backups:
+    """Backups of the database, where this machine can see them."""
+
+    files: tuple[str, ...] = key("Dump files; patterns allowed; the newest one is judged.", example="[backups/*.dump]")
+    rpo_hours: float = key(
+        "Recovery point objective: the oldest the newest one may be, in hours.", default=24, minimum=0
+    )
+
+
+@section
 class Project:
     """The project's own files."""
 
@@ -372,6 +382,7 @@ class Readiness:
 
     components: ComponentWeights = key("Weights of the six components.", factory=ComponentWeights)
     gates: Mapping[str, Gate] = key("Environment → gate.", factory=dict)
+    backups: Backups | None = key("Backups of the database.", default=None)
     evidence: EvidenceFiles | None = key("Files of other tools.", default=None)
     project: Project | None = key("The project's own files.", default=None)
 
