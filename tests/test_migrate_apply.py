@@ -185,6 +185,29 @@ def test_it_never_queues_behind_a_long_transaction_and_ends_by_itself(seeded: st
     assert tenants.plan(seeded, TENANCY).steps == ()
 
 
+def test_a_table_that_is_never_quiet_is_locked_all_the_same(seeded: str) -> None:
+    stop = threading.Event()
+
+    def busy() -> None:
+        connection = psycopg2.connect(seeded, application_name="busy")
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            while not stop.is_set():
+                cursor.execute("SELECT count(*), pg_sleep(0.08) FROM projects LIMIT 1")
+        connection.close()
+
+    threads = [threading.Thread(target=busy) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        tenants.apply(seeded, TENANCY, budgets=Budgets(max_lock_wait_s=60))
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert tenants.plan(seeded, TENANCY).steps == ()
+
+
 def test_a_blocker_is_named_when_the_budget_ends(seeded: str) -> None:
     with idle(seeded, READER) as connection:
         time.sleep(0.1)
