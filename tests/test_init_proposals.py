@@ -239,6 +239,57 @@ def test_swagger_2_with_a_base_path_and_an_envelope() -> None:
     }
 
 
+def test_conduit_s_nested_credentials_public_articles_and_a_token_in_a_header_of_its_own() -> None:
+    """The shape of the RealWorld API: everybody may read an article, so it is no tenant's."""
+
+    def answer(**properties: Any) -> dict[Any, Any]:
+        return {200: {"content": {"application/json": {"schema": {"properties": properties}}}}}
+
+    def body(**properties: Any) -> dict[str, Any]:
+        schema = {"required": list(properties), "properties": properties, "type": "object"}
+        return {"content": {"application/json": {"schema": schema}}}
+
+    text: dict[str, Any] = {"type": "string"}
+    user = {"type": "object", "properties": {"email": text, "password": text, "token": text}}
+    article = {"type": "object", "required": ["title"], "properties": {"title": text, "slug": text}}
+    token: list[Any] = [{"Token": []}]
+    paths: dict[str, Any] = {
+        "/users/login": {"post": {"requestBody": body(user=user), "responses": answer(user=user)}},
+        "/user": {"get": {"security": token, "responses": answer(user=user)}},
+        "/articles": {
+            "get": {},
+            "post": {"security": token, "requestBody": body(article=article), "responses": answer(article=article)},
+        },
+        "/articles/{slug}": {"get": {}, "delete": {"security": token}},
+    }
+    schemes = {"Token": {"type": "apiKey", "in": "header", "name": "X-Token"}}
+    document = {"servers": [{"url": "/api"}], "paths": paths, "components": {"securitySchemes": schemes}}
+    shape = read_document(yaml.safe_dump(document), "openapi.yml")
+    assert shape.login == {
+        "path": "/api/users/login",
+        "body": {"user": {"email": "{username}", "password": "{password}"}},
+        "token": "user.token",
+    }
+    assert (shape.protected, shape.isolation, shape.header) == ("/api/user", None, "X-Token")
+    paths["/articles/{slug}"]["get"] = {"security": token}
+    shape = read_document(yaml.safe_dump(document), "openapi.yml")
+    assert shape.isolation == {
+        "create": {
+            "path": "/api/articles",
+            "body": {"article": {"title": "maestro-probe-{nonce}"}},
+            "id": "article.slug",
+        },
+        "read": "/api/articles/{id}",
+        "delete": "/api/articles/{id}",
+    }
+
+
+def test_a_document_without_login_and_security_promises_neither() -> None:
+    paths: dict[str, Any] = {"/version": {"get": {}}, "/things": {"get": {}}}
+    shape = read_document(json.dumps({"paths": paths}), "x")
+    assert (shape.login, shape.protected, shape.isolation) == (None, None, None)
+
+
 def test_users_payments_and_what_needs_something_else_first_make_no_probes() -> None:
     def collection(properties: dict[str, Any]) -> dict[str, Any]:
         schema = {"type": "object", "required": list(properties), "properties": properties}
@@ -266,7 +317,6 @@ def test_users_payments_and_what_needs_something_else_first_make_no_probes() -> 
         "[]",
         "[" * 100_000,
         '{"paths": []}',
-        "paths: &a {x: *a}",
         "\x00",
         "a: [",
     ],
@@ -297,6 +347,11 @@ def test_a_hostile_document_is_read_to_its_end() -> None:
     }
     shape = read_document(json.dumps(loop), "x")
     assert shape.isolation is None
+    assert read_document("paths: &a {/x: *a, /y: {post: *a, get: *a}}", "x").isolation is None
+    wide = {"allOf": [{"$ref": "#/wide"}] * 20, "anyOf": [{"$ref": "#/wide"}] * 20}
+    schemas = Schemas({"wide": wide})
+    assert schemas.properties(wide) == {}
+    assert sample(schemas, wide) is None
     nested: dict[str, Any] = {"type": "object", "required": ["a"], "properties": {}}
     nested["properties"]["a"] = {"$ref": "#/n"}
     assert sample(Schemas({"n": nested}), nested) is None

@@ -149,6 +149,9 @@ def _auth(page: Page, project: Project) -> None:
         page.remark("Optional: lets probes forge tokens that differ in one thing only.", indent=2)
         page.key("secret", value, said, indent=2, off=off)
         page.key("algorithm", "HS256", indent=2, off=off)
+    if api.header is not None:
+        page.key("header", plain(api.header), "what carries the token", indent=2)
+        page.key("scheme", '""', "and nothing in front of it", indent=2)
     for name in ("login", "refresh", "logout", "protected"):
         value = getattr(api, name)
         if value is not None:

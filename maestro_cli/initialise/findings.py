@@ -45,6 +45,7 @@ class ApiShape:
         url: The server's address, where it names one.
         health_path: A health check's path.
         login: `api.auth.login`.
+        header: `api.auth.header`, where it is not Authorization.
         refresh: `api.auth.refresh`.
         logout: `api.auth.logout`.
         protected: `api.auth.protected`.
@@ -56,6 +57,7 @@ class ApiShape:
     url: str | None = None
     health_path: str | None = None
     login: Mapping[str, Any] | None = None
+    header: str | None = None
     refresh: Mapping[str, Any] | None = None
     logout: Mapping[str, Any] | None = None
     protected: str | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -77,6 +77,8 @@ def read_document(text: str, where: str) -> ApiShape:
     schemas = Schemas(document)
     operations = list(_operations(document, _prefix(document)))
     login = _login(operations, schemas, document)
+    if login is None and not _speaks_of_security(document):
+        operations = [replace(row, secured=False) for row in operations]  # nothing says that anything needs a token
     isolation = _isolation(operations, schemas)
     notes = []
     if not login:
@@ -88,6 +90,7 @@ def read_document(text: str, where: str) -> ApiShape:
         url=_url(document),
         health_path=_health(operations),
         login=login,
+        header=_header(document),
         refresh=_refresh(operations, schemas) if login and "refresh_token" in login else None,
         logout=next(
             ({"path": row.path, **({} if row.method == "post" else {"method": row.method.upper()})}
@@ -127,7 +130,7 @@ def _operations(document: Mapping[str, Any], prefix: str) -> Iterator[Operation]
         if isinstance(item, dict) and isinstance(item.get(method), dict)
     ]
     everywhere = bool(document.get("security"))
-    silent = not everywhere and not any("security" in body for _, _, body in rows)
+    silent = not _speaks_of_security(document)
     for path, method, body in rows:
         security = body.get("security")
         secured = everywhere if security is None else bool(security) and {} not in security
@@ -135,6 +138,11 @@ def _operations(document: Mapping[str, Any], prefix: str) -> Iterator[Operation]
         if silent:
             secured = f"/{last}" not in HEALTH and last not in LOGIN | REFRESH | {"register", "signup", "metrics"}
         yield Operation(path, method, body, secured)
+
+
+def _speaks_of_security(document: Mapping[str, Any]) -> bool:
+    bodies = [body for item in document["paths"].values() if isinstance(item, dict) for body in item.values()]
+    return bool(document.get("security")) or any(isinstance(body, dict) and "security" in body for body in bodies)
 
 
 def _health(operations: list[Operation]) -> str | None:
@@ -148,14 +156,10 @@ def _login(operations: list[Operation], schemas: Schemas, document: Mapping[str,
     rows = [row for row in operations if row.method == "post" and "{" not in row.path and not row.secured]
     for row in sorted(rows, key=lambda row: (row.path.rsplit("/", 1)[-1] not in named, len(row.path))):
         encoding, schema = schemas.request(row.body)
-        properties = schemas.properties(schema)
-        user = next((name for name in USERNAMES if name in properties), None)
-        if user is None or "password" not in properties:
+        body = _credentials(schemas, schema)
+        if body is None or (row.last not in LOGIN and not any(row.path.endswith(url) for url in named)):
             continue
-        if row.last not in LOGIN and not any(row.path.endswith(url) for url in named):
-            continue
-        body = {user: "{username}", "password": "{password}"}
-        if encoding == "form" and "grant_type" in properties:
+        if encoding == "form" and "grant_type" in schemas.properties(schema):
             body = {"grant_type": "password", **body}
         found: dict[str, Any] = {"path": row.path, "body": body}
         if encoding == "form":
@@ -167,12 +171,39 @@ def _login(operations: list[Operation], schemas: Schemas, document: Mapping[str,
     return None
 
 
-def _token_urls(document: Mapping[str, Any]) -> set[str]:
+def _credentials(schemas: Schemas, schema: Any, depth: int = 0) -> dict[str, Any] | None:
+    """A body with a user's name and password, at its top or one level below: `{user: {email: …, password: …}}`."""
+    properties = schemas.properties(schema)
+    user = next((name for name in USERNAMES if name in properties and not schemas.properties(properties[name])), None)
+    if user is not None and "password" in properties:
+        return {user: "{username}", "password": "{password}"}
+    for name, inner in properties.items() if depth == 0 else ():
+        found = _credentials(schemas, inner, depth + 1)
+        if found is not None:
+            return {name: found}
+    return None
+
+
+def _schemes(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Security schemes, of OpenAPI 3 and of Swagger 2."""
     components = document.get("components")
-    schemes = components.get("securitySchemes") if isinstance(components, dict) else None
+    schemes = components.get("securitySchemes") if isinstance(components, dict) else document.get("securityDefinitions")
+    yield from (row for row in (schemes.values() if isinstance(schemes, dict) else ()) if isinstance(row, dict))
+
+
+def _header(document: Mapping[str, Any]) -> str | None:
+    """The header of an API key, where that is not Authorization."""
+    for scheme in _schemes(document):
+        name = scheme.get("name")
+        if scheme.get("type") == "apiKey" and scheme.get("in") == "header" and isinstance(name, str):
+            return name if name.lower() != "authorization" and name.isascii() and name.isprintable() else None
+    return None
+
+
+def _token_urls(document: Mapping[str, Any]) -> set[str]:
     found = set()
-    for scheme in schemes.values() if isinstance(schemes, dict) else ():
-        flows = scheme.get("flows") if isinstance(scheme, dict) else None
+    for scheme in _schemes(document):
+        flows = scheme.get("flows")
         password = flows.get("password") if isinstance(flows, dict) else None
         if isinstance(password, dict) and password.get("tokenUrl"):
             found.add(urlsplit(str(password["tokenUrl"])).path.rsplit("/", 1)[-1])
@@ -215,8 +246,8 @@ def _collection(
     if create is None or not create.secured or "{" in path or NOT_TENANTS & set(create.words):
         return None
     one = next((name for name in by_path if re.fullmatch(re.escape(path) + r"/\{\w+\}", name)), None)
-    if one is None or "get" not in by_path[one]:
-        return None
+    if one is None or "get" not in by_path[one] or not by_path[one]["get"].secured:
+        return None  # what everybody may read is no tenant's own
     encoding, schema = schemas.request(create.body)
     body = sample(schemas, schema)
     identifier = schemas.find(schemas.response(create.body), ("id", "uuid", re.sub(r".*\{|\}", "", one), "_id"))
@@ -227,7 +258,7 @@ def _collection(
         create_row["encoding"] = "form"
     read = re.sub(r"\{\w+\}$", "{id}", one)
     found: dict[str, Any] = {"create": create_row, "read": read}
-    if "get" in by_path[path]:
+    if "get" in by_path[path] and by_path[path]["get"].secured:
         found["list"] = by_path[path]["get"].path
     if "delete" in by_path[one]:
         found["delete"] = read

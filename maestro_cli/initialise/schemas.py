@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 MAXIMUM_DEPTH = 12
+MAXIMUM_STEPS = 200_000
+"""References that are followed in one document: a hostile one multiplies them at every level."""
 FORMATS = {
     "email": "maestro-probe-{nonce}@example.test",
     "date": "2030-01-01",
@@ -25,10 +27,12 @@ class Schemas:
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self._document = document
+        self._steps = 0
 
     def resolve(self, schema: Any, depth: int = 0) -> Mapping[str, Any]:
         """The schema itself behind `$ref`, with what `allOf` and a nullable `anyOf` come to."""
-        if not isinstance(schema, Mapping) or depth > MAXIMUM_DEPTH:
+        self._steps += 1
+        if not isinstance(schema, Mapping) or depth > MAXIMUM_DEPTH or self._steps > MAXIMUM_STEPS:
             return {}
         reference = schema.get("$ref")
         if isinstance(reference, str):
