@@ -326,3 +326,24 @@ def test_an_installed_plugin_is_found_and_runs_apart(project: Path) -> None:
     assert rows["health.acme-disk"]["plugin"] == "acme"
     assert rows["health.acme-disk"]["status"] == "fail"
     assert "exit code 1" in rows["readiness.plugin-acme-acme-checks-bad"]["message"]
+
+
+def test_what_a_check_makes_in_the_service_is_taken_away_in_its_process(project: Path) -> None:
+    made = project / "made"
+    body = f"""made = {str(made)!r}
+open(made, 'w').close()
+ctx.cleanup.add('the planted object', lambda: os.remove(made))
+"""
+    stays = "def undo(): raise RuntimeError('refused')\nctx.cleanup.add('another object', undo)\nreturn failed('x')"
+    session = "return failed(str(ctx.shared('session', lambda: os.getpid())))"
+    (project / "checks" / "probe.py").write_text(
+        HEAD
+        + one_check("a-raises", body + "raise ValueError('boo')")
+        + one_check("b-probes", body + session)
+        + one_check("c-stays", stays)
+    )
+    done, rows = validate(project)
+    assert "boo" in rows["health.a-raises"]["message"]
+    assert rows["health.b-probes"]["status"] == "fail"
+    assert not made.exists()
+    assert "left behind by a probe: another object: refused" in json.loads(done.stdout)["notes"]

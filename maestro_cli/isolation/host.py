@@ -279,8 +279,22 @@ class PluginHost:
                 self._end_server(kill=True)
                 return None
 
-    def ask(self, worker: _Worker, identifier: str, do: str, read: Callable[[dict[str, Any]], T]) -> T:
+    def ask(
+        self,
+        worker: _Worker,
+        identifier: str,
+        do: str,
+        read: Callable[[dict[str, Any]], T],
+        left: list[str] | None = None,
+    ) -> T:
         """Have a worker do one thing for one check, and read its answer.
+
+        Args:
+            worker: From `acquire`.
+            identifier: The check's id.
+            do: `run`, or the half of its fix: `plan` or `undo`.
+            read: Makes something of the answer.
+            left: Gets what the check made in the service and could not take away again.
 
         Raises:
             MaestroError: When the worker ended, or answered with something that is no answer.
@@ -289,6 +303,8 @@ class PluginHost:
         try:
             send_bytes(worker.connection, pickle.dumps({"do": do, "id": identifier}))
             message = receive(worker.connection)
+            if left is not None:
+                left.extend(str(what) for what in message.get("left") or ())
             if "raised" not in message:
                 return read(message)
         except ClosedError:
@@ -326,7 +342,7 @@ class RemoteRun:
         """Run the check in its plugin's process."""
         self._worker = worker = self.host.acquire(ctx)
         try:
-            finding = self.host.ask(worker, self.id, "run", rebuild_finding)
+            finding = self.host.ask(worker, self.id, "run", rebuild_finding, ctx.cleanup.left)
         except BaseException:
             worker.connection.close()
             raise

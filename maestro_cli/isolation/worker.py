@@ -13,7 +13,7 @@ from typing import Any
 from maestro_cli.api import Check
 from maestro_cli.isolation.frames import ClosedError, receive_bytes, send
 from maestro_cli.isolation.messages import describe_error, describe_finding
-from maestro_cli.observe.context import Context, FixContext
+from maestro_cli.observe.context import Context, FixContext, Observations
 
 
 def work(connection: socket.socket, checks: Mapping[str, Check]) -> None:
@@ -31,6 +31,8 @@ def work(connection: socket.socket, checks: Mapping[str, Check]) -> None:
                 ctx = request["context"]
                 continue
             answer = _answer(request, checks[request["id"]], ctx)
+            if isinstance(ctx, Context):
+                answer["left"] = _clean_up(ctx)
             send(connection, answer)
             if "raised" in answer:
                 return
@@ -38,6 +40,17 @@ def work(connection: socket.socket, checks: Mapping[str, Check]) -> None:
             if os.environ != environ:
                 os.environ.clear()
                 os.environ.update(environ)
+
+
+def _clean_up(ctx: Context) -> list[str]:
+    """Take away what the check made in the service: maestro cannot, and this process will be killed. What stayed."""
+    if ctx.cleanup.pending:
+        ctx.cleanup.run()
+        # Logged out, deleted: the next check makes its own.
+        ctx.observations.close()
+        ctx.observations = Observations()
+    left, ctx.cleanup.left = ctx.cleanup.left, []
+    return [ctx.redact(what) for what in left]
 
 
 def _answer(request: Mapping[str, Any], check: Check, ctx: Any) -> dict[str, Any]:

@@ -47,6 +47,12 @@ class Cleanup:
 
         return now
 
+    @property
+    def pending(self) -> bool:
+        """Whether there is anything to undo."""
+        with self._lock:
+            return bool(self._tasks)
+
     def run(self, *, total_s: float = TOTAL_S) -> None:
         """Undo everything that is left, in order, within `total_s` seconds in all."""
         end = time.perf_counter() + total_s
