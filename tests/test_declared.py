@@ -237,9 +237,9 @@ def test_file(observe: Callable[..., Finding], tmp_path: Path) -> None:
     digest = "9e2f7a3a1b0d" * 5 + "0000"
     for subject, status, words in (
         ("app.conf", PASS, ""),
-        ("missing.conf", FAIL, "exists is false"),
+        ("missing.conf", FAIL, "missing.conf does not exist"),
         ("{path: missing.conf, exists: false}", PASS, ""),
-        ("{path: app.conf, exists: false}", FAIL, "exists is true"),
+        ("{path: app.conf, exists: false}", FAIL, "app.conf exists"),
         ('{path: app.conf, mode: "0640", type: file, size: {gt: 5}, contents: [port, "!secret"]}', PASS, ""),
         ('{path: app.conf, mode: "0600"}', FAIL, "mode is 0640, expected 0600"),
         ("{path: app.conf, contents: ['/port = 80$/']}", FAIL, "contents is"),
@@ -542,7 +542,7 @@ def test_declared_checks_run_as_a_whole_process(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1, done.stderr
     assert "Put it back." in done.stdout
-    assert "exists is false, expected true" in done.stdout
+    assert "gone.txt does not exist" in done.stdout
     without = subprocess.run([*command, "--no-plugins"], cwd=tmp_path, capture_output=True, timeout=60, check=False)
     assert without.returncode == 2
 

@@ -6,10 +6,10 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
-from maestro_cli.api import Context, Finding, MaestroError
+from maestro_cli.api import Context, Evidence, Finding, MaestroError
 from maestro_cli.config.declared import FileSubject
 from maestro_cli.declared import Stop
-from maestro_cli.declared.judgement import Judgement
+from maestro_cli.declared.judgement import Judgement, shown
 
 MAXIMUM_BYTES = 10_000_000
 """Bytes of a file that `contents` is searched in."""
@@ -22,13 +22,12 @@ def observe(subject: FileSubject, ctx: Context, _stop: Stop) -> Finding:
     try:
         status = path.lstat()
     except (FileNotFoundError, NotADirectoryError):
-        judgement.holds("exists", observed=False, expected=subject.exists)
-        return judgement.finding(f"{subject.path} does not exist")
+        return _existence(subject, judgement, there=False)
     except OSError as error:
         raise MaestroError(f"{subject.path} cannot be looked at: {error.strerror}") from None
-    judgement.holds("exists", observed=True, expected=subject.exists)
     if not subject.exists:
-        return judgement.finding("")
+        return _existence(subject, judgement, there=True)
+    judgement.holds("exists", observed=True, expected=True)
     _link(subject, path, judgement, is_link=stat.S_ISLNK(status.st_mode))
     try:
         if stat.S_ISLNK(status.st_mode) and subject.type != "symlink":
@@ -42,6 +41,14 @@ def observe(subject: FileSubject, ctx: Context, _stop: Stop) -> Finding:
     except OSError as error:
         raise MaestroError(f"{subject.path} cannot be read: {error.strerror}") from None
     return judgement.finding(f"{subject.path} is as expected")
+
+
+def _existence(subject: FileSubject, judgement: Judgement, *, there: bool) -> Finding:
+    words = f"{subject.path} {'exists' if there else 'does not exist'}"
+    judgement.evidence.append(Evidence("exists", shown(there), shown(subject.exists)))
+    if there is not subject.exists:
+        judgement.wrong.append(words)
+    return judgement.finding(words)
 
 
 def _link(subject: FileSubject, path: Path, judgement: Judgement, *, is_link: bool) -> None:
