@@ -23,6 +23,8 @@ from maestro_cli.isolation.loading import Source, checks_of
 
 ENTRY_POINT_GROUP = "maestro.checks"
 BUILTIN = "builtin"
+LEAST_LOAD_S = 5.0
+"""A module may take this long to load, however short the deadline of one check is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ def discover(
     run = loaded.settings.run
     installed = installed_entry_points(ENTRY_POINT_GROUP)
     hosts = tuple(
-        PluginHost(source, str(loaded.root), run.plugin_memory_mb, run.deadline_s)
+        PluginHost(source, str(loaded.root), run.plugin_memory_mb, max(run.deadline_s, LEAST_LOAD_S))
         for source in (_sources(loaded, installed) if plugins else ())
     )
     try:

@@ -129,7 +129,7 @@ def test_one_check_leaves_no_trace_for_the_next(project: Path) -> None:
     [
         ("import os; os._exit(5)", "ended its process while loading (exit code 5)"),
         ("import ctypes; ctypes.string_at(0)", "ended its process while loading (SIGSEGV)"),
-        ("while True: pass", "did not finish loading within 1.5 s"),
+        ("while True: pass", "did not finish loading within 5 s"),
         ("raise SystemExit(3)", "SystemExit: 3"),
         ("import no_such_library", "ModuleNotFoundError: No module named 'no_such_library'"),
         ("x = bytearray(2 * 1024**3)", "MemoryError"),
