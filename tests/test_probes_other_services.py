@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from check_support import context
 from fault_tables import BEHIND_SIGNATURES, BEHIND_TOKENS, Turns, turns
 from other_service import FAULTS, OtherService, Shape, configuration
-from small_api import serving
+from small_api import Asked, Said, serving
 
 from maestro_cli.api import Check
 from maestro_cli.config import without_file
@@ -154,3 +155,49 @@ def test_the_requests_of_a_check_never_exceed_what_it_announces(project: Path) -
                 run([check], ctx, Plan(GateRule("test"), dict.fromkeys(Component, 1.0)))
                 ctx.close()
             assert service.asked <= check.requests, f"{check.id} sends {service.asked}, announces {check.requests}"
+
+
+class OtherAnswers(OtherService):
+    """Tells the id of a new object in another way."""
+
+    told: str = "location"
+
+    def __call__(self, asked: Asked) -> Said:
+        said = super().__call__(asked)
+        if asked.method == "POST" and asked.path.endswith("/notes") and said.status == 201:
+            made = json.loads(said.body)["note"]["id"]
+            headers = {**said.headers, **({"Location": f"/notes/{made}/"} if self.told == "location" else {})}
+            return Said(201, b"{}", headers)
+        return said
+
+
+def test_an_id_in_the_location_header_is_enough(project: Path) -> None:
+    service = OtherAnswers(Shape(ids="integer"))
+    assert set(findings(probe(service, project))) == ALWAYS
+    assert service.objects == {}
+
+
+def test_an_object_whose_id_is_not_told_is_said_to_be_left_behind(project: Path) -> None:
+    service = OtherAnswers(Shape())
+    service.told = "nowhere"
+    with serving(service) as port:
+        ctx = context(project, configuration(service, port))
+        report = run(asking(), ctx, Plan(GateRule("test"), dict.fromkeys(Component, 1.0)))
+        ctx.close()
+    assert {row.status.value for row in report.checks if ".tenant-" in row.id} == {"error"}
+    assert ctx.cleanup.left
+    assert all("no id at api.isolation.create.id" in what for what in ctx.cleanup.left)
+
+
+def test_what_cannot_be_deleted_is_said_to_be_left_behind(project: Path) -> None:
+    service = OtherService(Shape())
+
+    def stubborn(asked: Asked) -> Said:
+        return Said(405) if asked.method == "DELETE" else service(asked)
+
+    with serving(stubborn) as port:
+        ctx = context(project, configuration(service, port))
+        run(asking(), ctx, Plan(GateRule("test"), dict.fromkeys(Component, 1.0)))
+        ctx.close()
+    assert len(ctx.cleanup.left) == len(service.objects) > 0
+    assert all("its deletion is answered 405" in what for what in ctx.cleanup.left)

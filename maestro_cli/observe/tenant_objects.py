@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe import tokens
@@ -115,8 +116,16 @@ def create(
         headers=owner.headers,
         extra=extra,
     )
-    found = dig(answer.json(), isolation.create.id) if 200 <= answer.status < 300 else None
-    if found is None or not isinstance(found, str | int):
+    if not 200 <= answer.status < 300:
+        return None, answer
+    found = dig(answer.json(), isolation.create.id)
+    if not isinstance(found, str | int):
+        # RFC 9110 §15.3.2: a 201 may tell by its Location alone.
+        found = unquote((answer.header("location") or "").rstrip("/").rpartition("/")[2]) or None
+    if found is None:
+        ctx.cleanup.left.append(
+            f"an object made at {isolation.create.path}: no id at api.isolation.create.id in the answer"
+        )
         return None, answer
     made = str(found)
     ctx.cleanup.add(f"object {made} made at {isolation.create.path}", lambda: _remove(ctx, owner, made))
