@@ -7,6 +7,7 @@ import errno
 import fcntl
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,11 +75,24 @@ def _lock(directory: Path, deadline: float) -> int:
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
     """Let Ctrl-C and SIGTERM wait for the milliseconds of a change that is certain anyway."""
-    old = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    waiting = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python runs handlers in the main thread alone: no signal interrupts this one
+        return
+    # A mask alone would hold only where there is one thread: the system hands the signal to another one, and Python
+    # then runs its handler here all the same.
+    caught: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in waiting}
+    for number in waiting:
+        signal.signal(number, lambda signum, _frame: caught.append(signum))
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, old)
+        for number, handler in handlers.items():
+            # None: set by something that is not Python, which cannot be put back from here.
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+        for signum in dict.fromkeys(caught):
+            signal.raise_signal(signum)
 
 
 @contextlib.contextmanager

@@ -46,6 +46,8 @@ class ProbedPlatform:
     platform: ReferencePlatform
     process: subprocess.Popen[str]
     port: int
+    hashes: dict[str, str]
+    """What the accounts had before: the platform is shared with tests that look at it."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -90,11 +92,12 @@ class ProbedPlatform:
         for stream in (self.process.stdin, self.process.stdout):
             if stream is not None:
                 stream.close()
+        _set_hashes(self.platform, self.hashes)
 
 
 def start_probed(platform: ReferencePlatform) -> ProbedPlatform:
     """Start it, and give the accounts cheap hashes."""
-    _cheap_hashes(platform)
+    hashes = _cheap_hashes(platform)
     port = free_port()
     names = ("PATH", "HOME", "LANG", "TMPDIR")
     environ = {name: os.environ[name] for name in names if name in os.environ} | platform.environment
@@ -109,7 +112,7 @@ def start_probed(platform: ReferencePlatform) -> ProbedPlatform:
         stdout=subprocess.PIPE,
         text=True,
     )
-    probed = ProbedPlatform(platform, process, port)
+    probed = ProbedPlatform(platform, process, port, hashes)
     end = time.monotonic() + 30
     while not _answers(port):
         assert process.poll() is None, "the service ended at once"
@@ -118,14 +121,25 @@ def start_probed(platform: ReferencePlatform) -> ProbedPlatform:
     return probed
 
 
-def _cheap_hashes(platform: ReferencePlatform) -> None:
+def _cheap_hashes(platform: ReferencePlatform) -> dict[str, str]:
+    """Give the accounts hashes of few rounds; returns those they had."""
     connection = psycopg2.connect(platform.environment["ADMIN_DATABASE_URL"])
     try:
         with connection, connection.cursor() as cursor:
-            for account, variable in ACCOUNTS.items():
-                word = bcrypt.using(rounds=ROUNDS).hash(platform.environment[variable])
-                cursor.execute(
-                    "UPDATE users SET password_hash = %s WHERE email = %s", (word, f"{account}@example.test")
-                )
+            cursor.execute("SELECT email, password_hash FROM users")
+            before: dict[str, str] = dict(cursor.fetchall())
+    finally:
+        connection.close()
+    words = {f"{account}@example.test": platform.environment[variable] for account, variable in ACCOUNTS.items()}
+    _set_hashes(platform, {email: bcrypt.using(rounds=ROUNDS).hash(word) for email, word in words.items()})
+    return before
+
+
+def _set_hashes(platform: ReferencePlatform, hashes: dict[str, str]) -> None:
+    connection = psycopg2.connect(platform.environment["ADMIN_DATABASE_URL"])
+    try:
+        with connection, connection.cursor() as cursor:
+            for email, word in hashes.items():
+                cursor.execute("UPDATE users SET password_hash = %s WHERE email = %s", (word, email))
     finally:
         connection.close()
