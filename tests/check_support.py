@@ -1,7 +1,5 @@
 """Running one check against real parts: a maestro.yaml in a folder, and servers that misbehave on purpose."""
 
-
-
 from __future__ import annotations
 
 import contextlib
