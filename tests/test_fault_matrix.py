@@ -99,7 +99,7 @@ def test_faults_do_not_hide_each_other(probed: ProbedPlatform, faults: tuple[str
 @pytest.mark.parametrize("fault", RESTARTED)
 def test_a_fault_that_needs_a_start_of_its_own(probed: ProbedPlatform, fault: str) -> None:
     with probed.platform.start(fault) as service:
-        own = ProbedPlatform(probed.platform, probed.process, int(service.url.rpartition(":")[2]))
+        own = ProbedPlatform(probed.platform, probed.process, int(service.url.rpartition(":")[2]), hashes={})
         checks = [check for check in asking() if ".tenant-" in check.id or "-login" in check.id]
         assert statuses(own, checks) == RESTARTED[fault].as_statuses()
 
