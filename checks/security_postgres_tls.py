@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from maestro_cli.api import Context, Evidence, Finding, Unreachable, check, errored, failed, passed, skipped
 from maestro_cli.observe.database import connect, libpq_arguments
-from maestro_cli.observe.http import is_loopback
+from maestro_cli.observe.loopback import is_loopback
 
 
 @check(
