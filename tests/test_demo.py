@@ -145,20 +145,31 @@ def test_probes_leave_nothing_behind(staying: Staying) -> None:
     assert rows(staying.folder) == before
 
 
+TABLES = ("projects", "artifacts", "artifact_usage", "team_members", "process_metrics", "predictions")
+
+
 def rows(folder: Path) -> dict[str, int]:
-    """Rows inserted less rows deleted, per table, as the server counts them: row-level security hides none of that."""
+    """Rows per tenant and table, seen as the application's role with each tenant set in turn."""
     import psycopg2
+    from psycopg2 import sql
 
     from maestro_cli.config.environment_file import read_environment_file
 
-    time.sleep(1.5)  # sessions report what they did at most a second late
-    connection = psycopg2.connect(read_environment_file(folder / ".env")["ADMIN_DATABASE_URL"])
+    found = {}
+    connection = psycopg2.connect(read_environment_file(folder / ".env")["DATABASE_URL"])
     try:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT relname, n_tup_ins - n_tup_del FROM pg_stat_user_tables WHERE schemaname = 'public'")
-            return {str(name): int(count) for name, count in cursor.fetchall()}
+            cursor.execute("SELECT id::text FROM tenants")
+            for (tenant,) in cursor.fetchall():
+                cursor.execute("SELECT set_config('app.tenant_id', %s, true)", (tenant,))
+                for table in TABLES:
+                    cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table)))
+                    found[f"{tenant} {table}"] = int((cursor.fetchone() or (0,))[0])
     finally:
         connection.close()
+    assert len(found) == 12
+    assert sum(found.values()) >= 1200
+    return found
 
 
 def test_no_secret_of_the_project_in_any_output(staying: Staying) -> None:
