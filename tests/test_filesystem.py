@@ -282,8 +282,13 @@ def test_an_interrupt_waits_until_the_change_is_whole(folder: Path, monkeypatch:
         os.kill(os.getpid(), signal.SIGINT)  # somebody presses Ctrl-C while the stand-in is to be seen
 
     monkeypatch.setattr(folder_exchange, "exchange", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        replace_together(folder, NEW, exclusive=True)
+    # A background job of a script starts with SIGINT ignored, and so would these tests in it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            replace_together(folder, NEW, exclusive=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert contents(folder) == OLD | NEW
     assert leftovers(folder) == []
 
