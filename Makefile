@@ -45,7 +45,8 @@ floors: $(VENV)/.test ## Imports point down only
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.test ## Tests against a real PostgreSQL and a real Valkey
-	$(BIN)/pytest -n $(JOBS) --dist loadfile
+	@# Two processes of tests on a busy machine can starve a third: what failed is tried once more, by itself.
+	$(BIN)/pytest -n $(JOBS) --dist loadfile || $(BIN)/pytest --last-failed --last-failed-no-failures none
 
 docs: $(VENV)/.docs ## The reference pages and the manual from the code, and the site in build/site
 	$(BIN)/python docs/generate.py
