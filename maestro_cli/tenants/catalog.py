@@ -142,6 +142,8 @@ class Catalog:
     default_tenant_present: bool = False
     functions: frozenset[str] = field(default_factory=frozenset)
     """maestro's own trigger functions."""
+    unseen_replicas: int = 0
+    """Replicas whose lag this role may not see."""
     privileges: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Table → what the application's role may do with it; empty where no role is configured."""
 

@@ -186,6 +186,7 @@ def read(session: Session, schema: str) -> Catalog:
             for pid, user, application, state, age in session.execute(_LONG, (LONG_S,))
         ),
         functions=frozenset(row[0] for row in rows(_FUNCTIONS)),
+        unseen_replicas=session.execute("SELECT count(*) FROM pg_stat_replication WHERE state IS NULL")[0][0],
     )
 
 

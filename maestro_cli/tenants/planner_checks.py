@@ -122,6 +122,9 @@ def notes(spec: Spec, catalog: Catalog) -> Iterator[Note]:
         for name in candidates(spec, catalog):
             if name not in known:
                 yield Note("not-listed", name, "is in the schema, but neither in tenancy.tables nor in tenancy.shared")
+    if catalog.unseen_replicas:
+        message = f"{catalog.unseen_replicas} replica(s) whose lag this role may not see, so none is waited for: GRANT pg_monitor"
+        yield Note("replicas-unseen", "pg_stat_replication", message)
     for activity in catalog.long_transactions:
         who = f"pid {activity.pid}, {activity.user}, {activity.application or 'no application name'}"
         yield Note("long-transaction", who, f"{activity.state} for {activity.age_s:.0f} s: index builds wait for it")

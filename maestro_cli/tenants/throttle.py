@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from maestro_cli.tenants.locks import Blocked, Pace
 from maestro_cli.tenants.session import Session
@@ -11,9 +12,15 @@ from maestro_cli.tenants.session import Session
 LOOK_S = 0.5
 """Seconds between two looks while it waits."""
 
-_LAGGING = """
-SELECT application_name, extract(epoch FROM replay_lag)::float8 FROM pg_stat_replication
-WHERE extract(epoch FROM replay_lag) > %s ORDER BY replay_lag DESC LIMIT 1"""
+FIRST_LOOK_S = 0.05
+"""Seconds between two looks while the lag is measured for the first time: most replicas are there at once."""
+KEPT = 10_000
+"""Positions of the log that are remembered: an hour and more at two looks a second."""
+
+_REPLICAS = """
+SELECT coalesce(application_name, '?'), coalesce(extract(epoch FROM replay_lag), 0)::float8,
+       (replay_lsn - '0/0'::pg_lsn)::float8, (pg_current_wal_lsn() - '0/0'::pg_lsn)::float8
+FROM pg_stat_replication WHERE state IN ('streaming', 'catchup') AND replay_lsn IS NOT NULL"""
 
 _AGED = """
 SELECT pid, usename, application_name, extract(epoch FROM clock_timestamp() - xact_start)::float8
@@ -41,6 +48,8 @@ class Throttle:
     max_replica_lag_s: float
     max_transaction_age_s: float
     max_wait_s: float
+    _written: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=KEPT))
+    """When the log was how long, by our own clock."""
 
     def wait(self, on_wait: Callable[[str], None], *, ages: bool) -> None:
         """Return when there is no reason to wait.
@@ -64,8 +73,30 @@ class Throttle:
             self.pace.sleep(LOOK_S)
 
     def _lagging(self) -> str | None:
-        rows = self.session.execute(_LAGGING, (self.max_replica_lag_s,))
-        return f"replica {rows[0][0] or '?'} is {rows[0][1]:.0f} s behind" if rows else None
+        first = not self._written
+        rows = self.session.execute(_REPLICAS)
+        if not rows:
+            return None
+        now = began = self.pace.monotonic()
+        self._written.append((now, rows[0][3]))
+        while first and rows and now - began <= self.max_replica_lag_s:
+            # Nothing is known of them yet: how long they take to replay what is written now is their lag.
+            if all(replayed >= self._written[0][1] for _, _, replayed, _ in rows):
+                break
+            self.pace.sleep(FIRST_LOOK_S)
+            rows, now = self.session.execute(_REPLICAS), self.pace.monotonic()
+        behind = [(self._behind(reported, replayed, now), name) for name, reported, replayed, _ in rows]
+        worst, name = max(behind, default=(0.0, ""))
+        return f"replica {name} is {worst:.0f} s behind" if worst > self.max_replica_lag_s else None
+
+    def _behind(self, reported: float, replayed: float, now: float) -> float:
+        """Seconds that a replica is behind.
+
+        `replay_lag` is measured when a replica moves; of one that stands still it tells the last good value for ever. So
+        it also counts since when the log has been longer than what the replica has replayed.
+        """
+        since = next((seen for seen, length in self._written if length > replayed), now)
+        return max(reported if replayed < self._written[-1][1] else 0.0, now - since)
 
     def _aged(self) -> str | None:
         rows = self.session.execute(_AGED, (self.max_transaction_age_s,))
