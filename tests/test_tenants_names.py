@@ -98,6 +98,7 @@ def test_a_tenant_of_the_wrong_type_is_refused(value: str, type_: str) -> None:
         ("postgresql+asyncpg://u:p@h/d?ssl=require", "postgresql://u:p@h/d?sslmode=require"),
         ("postgres://u@h:5/d", "postgresql://u@h:5/d"),
         ("postgresql+psycopg://u@/d?host=/tmp/x", "postgresql://u@/d?host=%2Ftmp%2Fx"),
+        ("postgresql://u@h/d?options=-c%20work_mem%3D8MB", "postgresql://u@h/d?options=-c%20work_mem%3D8MB"),
     ],
 )
 def test_urls_become_libpqs(url: str, libpq: str) -> None:

@@ -6,7 +6,7 @@ The application may be asynchronous (`postgresql+asyncpg://`); a migration is no
 from __future__ import annotations
 
 import re
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 from maestro_cli.errors import UsageError
 from maestro_cli.redaction import password_in_url
@@ -50,7 +50,8 @@ def libpq_url(url: str) -> str:
         for name, value in parse_qsl(parts.query, keep_blank_values=True)
         if name not in _SQLALCHEMY_ONLY
     ]
-    return urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(query), ""))
+    # libpq reads "+" as a plus sign: a space (options=-c%20…) has to stay %20.
+    return urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(query, quote_via=quote), ""))
 
 
 def sqlite_path(url: str) -> str:
