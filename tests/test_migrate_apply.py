@@ -21,9 +21,9 @@ from maestro_cli import tenants
 from maestro_cli.config.settings import DefaultTenant, Tenancy, TenantTable
 from maestro_cli.demo.servers import EmbeddedPostgres
 from maestro_cli.errors import ConfigurationError
-from maestro_cli.tenants.locks import Blocked
+from maestro_cli.tenants.locks import Blocked, Pace
 from maestro_cli.tenants.progress import Progress
-from maestro_cli.tenants.runner import Budgets
+from maestro_cli.tenants.runner import Budgets, Runner
 from maestro_cli.tenants.session import Session
 
 DEFAULT = "371191e4-9748-4b2a-9c7f-2d986463afa7"
@@ -481,3 +481,14 @@ def test_names_stay_within_the_limit_and_apart(database: str) -> None:
     assert len(names) == 2
     assert all(len(name) == 63 and re.search(r"_[0-9a-f]{8}$", name) for name in names)
     assert tenants.plan(database, tenancy).steps == ()
+
+
+def test_index_builds_get_memory_and_never_less_than_the_server_gives(seeded: str) -> None:
+    def given(**budgets: int) -> str:
+        with Session(seeded) as session, Runner(session, seeded, TENANCY, Budgets(**budgets), Pace()):
+            return str(session.execute("SHOW maintenance_work_mem")[0][0])
+
+    assert given() == "256MB"
+    assert given(index_memory_mb=0) == "64MB"
+    run(seeded, f"ALTER DATABASE \"{seeded.rpartition('/')[2]}\" SET maintenance_work_mem = '512MB'")
+    assert given() == "512MB"

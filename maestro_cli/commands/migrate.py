@@ -123,6 +123,14 @@ def apply(
     batch_size: int = typer.Option(
         2000, "--batch-size", metavar="ROWS", min=1, max=100_000, help="Rows in one transaction of a backfill."
     ),
+    index_memory: int = typer.Option(
+        256,
+        "--index-memory",
+        metavar="MB",
+        min=0,
+        max=65_536,
+        help="What an index build may take; never less than the server's own.",
+    ),
     map_directory: Annotated[
         Path | None,
         typer.Option("--map", metavar="DIR", help="A map that `rollback --force` saved: rows get their tenants again."),
@@ -152,6 +160,7 @@ def apply(
         max_replica_lag_s=max_replica_lag,
         max_transaction_age_s=max_transaction_age,
         batch_rows=batch_size,
+        index_memory_mb=index_memory,
     )
     with ProgressLine(invocation) as line:
         outcome = run(url, tenancy, contract=contract, map_directory=map_directory, on_progress=line, budgets=budgets)

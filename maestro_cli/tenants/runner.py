@@ -32,6 +32,8 @@ class Budgets:
         max_transaction_age_s: A backfill waits while a transaction is older than this: its dead rows could not be
             cleaned up.
         batch_rows: Rows in one transaction of a backfill.
+        index_memory_mb: Memory that an index build may take (maintenance_work_mem), where the server gives it less. What
+            does not fit is sorted through temporary files, and writing them back delays the application's commits.
     """
 
     max_lock_wait_s: float = 600.0
@@ -39,6 +41,12 @@ class Budgets:
     max_replica_lag_s: float = 10.0
     max_transaction_age_s: float = 300.0
     batch_rows: int = backfill.BATCH_ROWS
+    index_memory_mb: int = 256
+
+
+_INDEX_MEMORY = """
+SELECT set_config('maintenance_work_mem', greatest(setting::bigint, %s)::text, false)
+FROM pg_settings WHERE name = 'maintenance_work_mem'"""  # in kB, as both are
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +157,7 @@ class Runner:
 
     def __enter__(self) -> Self:
         advisory.take(self.session, self.tenancy.schema, self.pace)
+        self.session.execute(_INDEX_MEMORY, (self.budgets.index_memory_mb * 1024,))
         return self
 
     def __exit__(self, *_: object) -> None:
