@@ -60,6 +60,8 @@ def provision(admin_url: Secret, *, owner_password: Secret, app_password: Secret
                 verb = sql.SQL("ALTER" if cursor.fetchone() else "CREATE")
                 statement = sql.SQL("{} ROLE {} {} {} PASSWORD {}")
                 cursor.execute(statement.format(verb, role, restricted, sql.SQL(inherit), sql.Literal(word.reveal())))
+            # `maestro migrate verify` runs as the owner and proves the isolation as the service's role.
+            cursor.execute(sql.SQL("GRANT {} TO {}").format(application, owner))
             cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (database,))
             if cursor.fetchone() is None:
                 cursor.execute(sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0").format(name, owner))

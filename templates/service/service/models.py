@@ -11,7 +11,19 @@ import uuid
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Date, Float, ForeignKey, Index, Integer, MetaData, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Date,
+    Float,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    Text,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP, UUID
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -19,7 +31,7 @@ from service.encryption import EncryptedText
 
 NAMES = {
     "pk": "%(table_name)s_pkey",
-    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
     "ck": "ck_%(table_name)s_%(constraint_name)s",
@@ -90,11 +102,17 @@ class Owned:
     tenant_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("tenants.id", ondelete="CASCADE"))
 
 
+def own(parent: str, column: str) -> ForeignKeyConstraint:
+    """A foreign key that can't point to another tenant's row: PostgreSQL checks keys past row-level security."""
+    return ForeignKeyConstraint(["tenant_id", column], [f"{parent}.tenant_id", f"{parent}.id"], ondelete="CASCADE")
+
+
 class Project(Owned, Base):
     """A machine-learning project."""
 
     __tablename__ = "projects"
     __table_args__ = (
+        Index("uq_projects_tenant_id_id", "tenant_id", "id", unique=True),
         Index(None, "tenant_id"),
         Index(None, "tenant_id", "start_date"),
         Index(None, "tenant_id", "name"),
@@ -118,6 +136,7 @@ class Artifact(Owned, Base):
 
     __tablename__ = "artifacts"
     __table_args__ = (
+        Index("uq_artifacts_tenant_id_id", "tenant_id", "id", unique=True),
         Index(None, "tenant_id"),
         Index(None, "tenant_id", "created_at"),
         Index(None, "tenant_id", "type"),
@@ -142,7 +161,12 @@ class ArtifactUsage(Owned, Base):
     """A use of an artifact by a project."""
 
     __tablename__ = "artifact_usage"
-    __table_args__ = (Index(None, "tenant_id"), Index(None, "tenant_id", "used_at"))
+    __table_args__ = (
+        own("artifacts", "artifact_id"),
+        own("projects", "project_id"),
+        Index(None, "tenant_id"),
+        Index(None, "tenant_id", "used_at"),
+    )
 
     artifact_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("artifacts.id", ondelete="CASCADE"), index=True)
     project_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"), index=True)
@@ -155,7 +179,7 @@ class TeamMember(Owned, Base):
     """Somebody's part in a project."""
 
     __tablename__ = "team_members"
-    __table_args__ = (Index(None, "tenant_id"),)
+    __table_args__ = (own("projects", "project_id"), Index(None, "tenant_id"))
 
     project_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"), index=True)
     role: Mapped[str]
@@ -169,6 +193,7 @@ class ProcessMetric(Owned, Base):
 
     __tablename__ = "process_metrics"
     __table_args__ = (
+        own("projects", "project_id"),
         Index(None, "tenant_id"),
         Index(None, "tenant_id", "timestamp"),
         Index(None, "tenant_id", "metric_type"),
@@ -185,7 +210,11 @@ class Prediction(Owned, Base):
     """How a project is expected to turn out."""
 
     __tablename__ = "predictions"
-    __table_args__ = (Index(None, "tenant_id"), Index(None, "tenant_id", "created_at"))
+    __table_args__ = (
+        own("projects", "project_id"),
+        Index(None, "tenant_id"),
+        Index(None, "tenant_id", "created_at"),
+    )
 
     project_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"), index=True)
     predicted_success_score: Mapped[float | None]
