@@ -82,6 +82,16 @@ class Auth:
     accounts: tuple[Account, ...] = key(
         "Two accounts of different tenants: isolation is probed, not assumed.", default=()
     )
+    inactive_account: Account | None = key(
+        "An account that was deactivated (or whose tenant was), with its right password: it must not get in.",
+        default=None,
+    )
+    wrong_passwords: int = key(
+        "Wrong passwords in a row that the lock-out forgives: so many are tried with the first account to compare times.",
+        default=2,
+        minimum=1,
+        maximum=20,
+    )
     access_minutes: float = key("Longest life of an access token, in minutes.", default=15, minimum=0)
     refresh_days: float = key("Longest life of a refresh token, in days.", default=7, minimum=0)
 
@@ -103,6 +113,17 @@ class Isolation:
     delete: str | None = key("Path that deletes it.", default=None)
     update: Endpoint | None = key(
         "How to change it (PATCH unless `method` says otherwise); {id} is filled in.", default=None
+    )
+
+
+@section
+class Roles:
+    """What an account of few rights may not do."""
+
+    account: Account = key("An account of few rights, of the same tenant as the first of api.auth.accounts.")
+    forbidden: tuple[Endpoint, ...] = key(
+        "Requests that it must be refused and the first account is not; {id} is an object of api.isolation.",
+        example='[{path: "/projects/{id}", method: DELETE}]',
     )
 
 
@@ -141,6 +162,7 @@ class Api:
     )
     auth: Auth | None = key("How it authenticates.", default=None)
     isolation: Isolation | None = key("How tenants' objects are made and read.", default=None)
+    roles: Roles | None = key("What an account of few rights may not do.", default=None)
     cors: Cors | None = key("Cross-origin rules.", default=None)
     rate_limit: RateLimit | None = key("The rate limit.", default=None)
 
@@ -166,8 +188,20 @@ class Database:
     admin_url: Secret | None = key(
         "URL of the role that owns the tables, for migrations.", default=None, example="${ADMIN_DATABASE_URL}"
     )
+    scratch_url: Secret | None = key(
+        "URL of a role that may create databases (CREATEDB, nothing more), on any database of a server: restores and "
+        "rollbacks are rehearsed in databases that are made there and dropped again; no other one is touched.",
+        default=None,
+        example="${SCRATCH_DATABASE_URL}",
+    )
     alembic_ini: str | None = key("The application's own Alembic configuration.", default=None)
     password_hashes: PasswordHashes | None = key("Where password hashes are stored.", default=None)
+    min_free_percent: float = key(
+        "Least free space on the disks of the data directory, where this machine holds it, in percent.",
+        default=5,
+        minimum=0,
+        maximum=100,
+    )
     max_latency_ms: float = key("Slowest acceptable median round trip, in milliseconds.", default=100, minimum=0.1)
 
 
@@ -343,6 +377,50 @@ class EvidenceFiles:
 
 
 @section
+class Restore:
+    """How a restore of the newest dump is rehearsed, in a database of database.scratch_url."""
+
+    within_s: float = key(
+        "Recovery time objective: the longest it may take, in seconds; also raise run.deadlines for long ones.",
+        default=60,
+        minimum=1,
+    )
+    min_rows_percent: float = key(
+        "Fewest rows that a table may have after it, in percent of what it has in database.url.",
+        default=80,
+        minimum=0,
+        maximum=100,
+    )
+    except_tables: tuple[str, ...] = key("Tables that the dump leaves out, or whose rows come and go.", default=())
+
+
+@section
+class WalArchiving:
+    """The continuous archive of PostgreSQL's write-ahead log."""
+
+    max_age_minutes: float = key(
+        "Oldest acceptable last archived segment, in minutes: what is written since may be lost.", default=60, minimum=1
+    )
+
+
+@section
+class Rollback:
+    """How going back is rehearsed with the application's migrations, in a database of database.scratch_url."""
+
+    to: Literal["one", "base"] = key("How far down: by one revision, or to the empty database as well.", default="one")
+
+
+@section
+class Shutdown:
+    """How the service ends."""
+
+    within_s: float = key("Longest that it may take to end after SIGTERM, in seconds.", default=10, minimum=0.5)
+    request: Endpoint | None = key(
+        "A request whose body is read before it is answered; a login of nobody's where absent.", default=None
+    )
+
+
+@section
 class Backups:
     """Backups of the database, where this machine can see them."""
 
@@ -350,6 +428,12 @@ class Backups:
     rpo_hours: float = key(
         "Recovery point objective: the oldest the newest one may be, in hours.", default=24, minimum=0
     )
+    programs: str | None = key(
+        "Folder of pg_restore and psql, where they are not on the path.",
+        default=None,
+        example="/usr/lib/postgresql/17/bin",
+    )
+    restore: Restore | None = key("How a restore is rehearsed.", default=None)
 
 
 @section
@@ -383,6 +467,9 @@ class Readiness:
     components: ComponentWeights = key("Weights of the six components.", factory=ComponentWeights)
     gates: Mapping[str, Gate] = key("Environment → gate.", factory=dict)
     backups: Backups | None = key("Backups of the database.", default=None)
+    wal_archiving: WalArchiving | None = key("The archive of the write-ahead log.", default=None)
+    rollback: Rollback | None = key("How going back is rehearsed.", default=None)
+    shutdown: Shutdown = key("How the service ends.", factory=Shutdown)
     evidence: EvidenceFiles | None = key("Files of other tools.", default=None)
     project: Project | None = key("The project's own files.", default=None)
 
