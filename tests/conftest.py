@@ -5,6 +5,7 @@ Ask for `database` where one empty database is enough; ask for `postgres_server`
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,10 +18,27 @@ from maestro_cli.demo.servers import EmbeddedPostgres, EmbeddedValkey
 from maestro_cli.demo.service import RunningService
 
 
+INSTALLED = os.environ.get("MAESTRO_TEST_POSTGRES")
+"""Folder with the programs of another PostgreSQL than the embedded one: /usr/lib/postgresql/15/bin."""
+
+
+class InstalledPostgres(EmbeddedPostgres):
+    """The same server from other programs, so that older versions can be tried, too."""
+
+    @property
+    def programs(self) -> Path:
+        return Path(str(INSTALLED))
+
+    @staticmethod
+    def _usable_by_all(programs: Path) -> bool:
+        return True
+
+
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
     """A PostgreSQL: `.admin_url` (a Secret; superuser), `.url_for(database, user, password)`, `.restart()`."""
-    with EmbeddedPostgres(tmp_path_factory.mktemp("postgres")) as server:
+    kind = InstalledPostgres if INSTALLED else EmbeddedPostgres
+    with kind(tmp_path_factory.mktemp("postgres")) as server:
         yield server
 
 
