@@ -16,6 +16,7 @@ from check_support import (
     delaying,
     expect,
     free_port,
+    load_check,
     role_of,
     run_check,
     run_sql,
@@ -178,6 +179,16 @@ def test_redis_slow(project: Path, valkey_server: EmbeddedValkey) -> None:
     with delaying(valkey_server.port, 0.06) as port:
         url = at_port(valkey_server.url.reveal(), port)
         expect(run_check("health.redis-answers", with_redis(project, url, max_ms=50)), "fail", "at most 50 ms")
+
+
+def test_redis_past_its_last_fix(project: Path, valkey_server: EmbeddedValkey) -> None:
+    with valkey_admin(valkey_server) as admin:
+        version = ".".join(str(admin("INFO", "server")["valkey_version"]).split(".")[:2])
+    last = load_check("health.redis-answers").run.__globals__["VALKEY"][version]
+    for year, status, word in ((2, "warn", "got its makers' last fixes"), (4, "fail", "no fixes since")):
+        ctx = with_redis(project, valkey_server.url.reveal())
+        ctx.now = datetime(last.year + year, last.month, 1, tzinfo=UTC)
+        expect(run_check("health.redis-answers", ctx), status, word, "Valkey")
 
 
 def test_redis_with_a_wrong_password_is_an_error(project: Path, valkey_server: EmbeddedValkey) -> None:
