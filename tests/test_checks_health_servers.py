@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import struct
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -16,7 +18,7 @@ from check_support import (
     delaying,
     expect,
     free_port,
-    load_check,
+    listening,
     role_of,
     run_check,
     run_sql,
@@ -181,14 +183,36 @@ def test_redis_slow(project: Path, valkey_server: EmbeddedValkey) -> None:
         expect(run_check("health.redis-answers", with_redis(project, url, max_ms=50)), "fail", "at most 50 ms")
 
 
-def test_redis_past_its_last_fix(project: Path, valkey_server: EmbeddedValkey) -> None:
-    with valkey_admin(valkey_server) as admin:
-        version = ".".join(str(admin("INFO", "server")["valkey_version"]).split(".")[:2])
-    last = load_check("health.redis-answers").run.__globals__["VALKEY"][version]
-    for year, status, word in ((2, "warn", "got its makers' last fixes"), (4, "fail", "no fixes since")):
-        ctx = with_redis(project, valkey_server.url.reveal())
-        ctx.now = datetime(last.year + year, last.month, 1, tzinfo=UTC)
-        expect(run_check("health.redis-answers", ctx), status, word, "Valkey")
+@contextlib.contextmanager
+def claiming(*lines: str) -> Iterator[int]:
+    """A server that speaks Redis's protocol and says these lines of itself."""
+    told = "\r\n".join(["# Server", *lines, ""]).encode()
+
+    def serve(connection: socket.socket) -> None:
+        while asked := connection.recv(4096).upper():
+            for _ in range(asked.count(b"*") or 1):
+                info = b"$%d\r\n%s\r\n" % (len(told), told)
+                connection.sendall(info if b"INFO" in asked and b"SETINFO" not in asked else b"+PONG\r\n")
+
+    with listening(serve) as port:
+        yield port
+
+
+@pytest.mark.parametrize(
+    ("line", "now", "status", "word"),
+    [
+        ("redis_version:5.0.14", datetime(2026, 11, 1, tzinfo=UTC), "fail", "no fixes since"),
+        ("redis_version:7.0.15", datetime(2026, 11, 1, tzinfo=UTC), "warn", "got its makers' last fixes"),
+        ("redis_version:7.0.15", datetime(2028, 1, 1, tzinfo=UTC), "fail", "2024-07-29"),
+        ("redis_version:8.6.1", datetime(2026, 11, 1, tzinfo=UTC), "pass", "supported"),
+        ("redis_version:7.2.4\r\nvalkey_version:8.0.6", datetime(2027, 8, 1, tzinfo=UTC), "warn", "gets its makers'"),
+    ],
+)
+def test_redis_past_its_last_fix(project: Path, line: str, now: datetime, status: str, word: str) -> None:
+    with claiming(line) as port:
+        ctx = with_redis(project, f"redis://127.0.0.1:{port}/0")
+        ctx.now = now
+        expect(run_check("health.redis-answers", ctx), status, word)
 
 
 def test_redis_with_a_wrong_password_is_an_error(project: Path, valkey_server: EmbeddedValkey) -> None:
