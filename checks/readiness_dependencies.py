@@ -61,8 +61,12 @@ def _judge(name: str, audit: Audit, evidence: EvidenceFiles, made: str) -> Findi
     rows = [Evidence(f"{row.package} {row.version}".strip(), row.words, "none known") for row in audit.vulnerabilities]
     grave = [row for row in audit.vulnerabilities if _is_grave(row, evidence)]
     if grave:
-        named = ", ".join(dict.fromkeys(row.package for row in grave[:MOST]))
-        return failed(f"{name} names {len(grave)} vulnerable dependencies: {named}.", *rows[:MOST], seen)
+        packages = list(dict.fromkeys(row.package for row in grave))
+        named = ", ".join(packages[:MOST]) + (f" and {len(packages) - MOST} more" if len(packages) > MOST else "")
+        vulnerable = (
+            "1 dependency is vulnerable" if len(packages) == 1 else f"{len(packages)} dependencies are vulnerable"
+        )
+        return failed(f"{vulnerable} by {name}: {named}.", *rows[:MOST], seen)
     if rows:
         return warned(f"{name} names {len(rows)} lesser vulnerabilities.", *rows[:MOST], seen)
     if audit.skipped:

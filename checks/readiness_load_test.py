@@ -52,9 +52,8 @@ def _judged(ctx: Context, test: LoadTest, max_hours: float) -> Iterator[Finding]
 
 
 def _judge(name: str, result: LoadResult, test: LoadTest) -> Finding:
-    seen = [
-        Evidence(name, f"{result.tool}: {result.requests:,} measured, {result.failed:,} failed", "none over budget")
-    ]
+    lost = "" if result.failed is None else f", {result.failed:,} failed"
+    seen = [Evidence(name, f"{result.tool}: {result.requests:,} measured{lost}", "none over budget")]
     over: list[str] = []
     unknown: list[str] = []
     for what, observed, budget, unit in (

@@ -26,7 +26,8 @@ def static_analysis(ctx: Context) -> Finding:
     Why: injection, weak cryptography and committed keys are found by machines, if somebody reads what the machines say.
     Fails when: a SARIF file of readiness.evidence.sarif (bandit, semgrep, CodeQL, gitleaks and others; those about
     dependencies are readiness.dependencies) holds an unsuppressed result of readiness.evidence.sarif_fail_on or graver; or
-    when the file is missing, empty, cut short, stale, of another commit, or says that the scan did not take place.
+    when the file is missing, empty, cut short, stale, of another commit, or says that the scan did not take place, had an
+    error or read not a line. A file that the scanner could not read warns.
     Fix: mend the code, or suppress the result in the scanner with its reason; then scan again.
     Source: OASIS SARIF 2.1.0; NIST SP 800-218 PW.7; OWASP ASVS 5.0 15.1
     """

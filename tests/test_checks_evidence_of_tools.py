@@ -119,6 +119,44 @@ def test_scans_of_dependencies_are_for_the_other_check(project: Path) -> None:
     expect(run_check("readiness.dependencies", configured(project, "sarif: [scan.sarif]")), "skip")
 
 
+def note(*, file: str = "", level: str = "error") -> dict[str, Any]:
+    places = [{"physicalLocation": {"artifactLocation": {"uri": file}}}] if file else []
+    return {"level": level, "message": {"text": "no such rules"}, "locations": places}
+
+
+def stumbled(key: str, **more: Any) -> dict[str, Any]:
+    return sarif(invocations=[{"executionSuccessful": True, key: [note(**more)]}])
+
+
+def test_what_a_tool_stumbled_over_is_no_clean_scan(project: Path) -> None:
+    """Semgrep without its rules and bandit before a file that it cannot parse both say `executionSuccessful`."""
+    expect(analysed(project, stumbled("toolExecutionNotifications")), "fail", "had an error: no such rules")
+    unseen = stumbled("toolConfigurationNotifications", file="old.py")
+    expect(analysed(project, unseen), "warn", "could not scan 1 file, first old.py: no such rules")
+    expect(analysed(project, stumbled("toolExecutionNotifications", level="warning")), "pass")
+    nothing = sarif(properties={"metrics": {"_totals": {"loc": 0}}})
+    expect(analysed(project, nothing), "fail", "has scanned not a line")
+
+
+def test_secrets_that_are_out_are_grave_though_no_level_says_so(project: Path) -> None:
+    row = {**result(None), "ruleId": "aws-access-token"}
+    expect(analysed(project, sarif(row, tool="gitleaks")), "fail", "aws-access-token: app.py:12")
+    expect(analysed(project, sarif(row, tool="bandit")), "warn")
+
+
+def test_a_rule_named_by_its_place_tells_its_level_and_its_words(project: Path) -> None:
+    message = {"id": "default", "arguments": ["x"]}
+    by_index = {"ruleIndex": 0, "message": message}
+    document = sarif(by_index)
+    document["runs"][0]["tool"]["driver"]["rules"][0]["messageStrings"] = {"default": {"text": "never call {0}"}}
+    expect(analysed(project, document), "fail", "first R1: never call {0}")
+    extension = {"rules": [{"id": "X7", "defaultConfiguration": {"level": "note"}}]}
+    document = sarif({"rule": {"index": 0, "toolComponent": {"index": 0}}, "message": {"text": "no"}})
+    document["runs"][0]["tool"]["extensions"] = [extension]
+    expect(analysed(project, document), "warn", "1 lesser results")
+    expect(analysed(project, sarif({**result(None), "ruleId": "R1/part"})), "fail", "R1/part")
+
+
 def test_a_real_scanner_is_read(project: Path) -> None:
     (project / "app.py").write_text("import os\nexec('x')\n")
     scan = subprocess.run(
@@ -172,6 +210,12 @@ def npm(severity: str = "high", total: int = 40, **more: Any) -> dict[str, Any]:
     }
 
 
+def test_vulnerable_dependencies_are_counted_not_their_vulnerabilities(project: Path) -> None:
+    holes = [{"id": f"PYSEC-2024-{number}", "fix_versions": ["3"]} for number in range(3)]
+    rows = [{"name": "jinja2", "version": "2", "vulns": holes}]
+    expect(audited(project, "pip_audit", {"dependencies": rows}), "fail", "1 dependency is vulnerable")
+
+
 def test_npm_audit(project: Path) -> None:
     expect(audited(project, "npm_audit", npm()), "fail", "lodash <4.17.21", "GHSA-35jh-r3h4-6jhm (high)")
     expect(audited(project, "npm_audit", npm("moderate")), "warn")
@@ -193,7 +237,7 @@ def test_npm_audit(project: Path) -> None:
     ("kind", "content", "words"),
     [
         ("pip_audit", {"dependencies": []}, "has audited no dependency"),
-        ("pip_audit", {"dependencies": [{"name": "x", "skip_reason": "y"}]}, "has audited no dependency"),
+        ("pip_audit", {"dependencies": [{"name": "x", "skip_reason": "not found"}]}, "no dependency (not found)"),
         ("pip_audit", {"dependencies": [{"name": "x", "version": "1"}]}, "is no report of pip-audit"),
         ("pip_audit", npm(), "is no report of pip-audit"),
         ("pip_audit", "", "is empty"),
@@ -201,6 +245,7 @@ def test_npm_audit(project: Path) -> None:
         ("npm_audit", PIP, "is no report of npm audit"),
         ("npm_audit", npm(total=0), "has audited no dependency"),
         ("npm_audit", {"error": {"code": "ENOLOCK", "summary": "needs a lockfile"}}, "failed: needs a lockfile"),
+        ("npm_audit", {"message": "405", "error": {"summary": "", "detail": ""}}, "npm audit failed: 405"),
         ("npm_audit", {**npm(), "vulnerabilities": {}}, "counts 1 vulnerabilities and lists none"),
     ],
 )
@@ -293,6 +338,9 @@ def test_pytest_benchmark_speaks_for_its_slowest_and_its_own_commit(project: Pat
 
 def test_a_budget_that_the_result_does_not_tell_is_an_error(project: Path) -> None:
     expect(loaded(project, K6, "p99_ms: 500"), "error", "k6 does not tell: 99th percentile")
+    expect(loaded(project, benchmark(), "max_error_percent: 1"), "error", "does not tell: failed requests")
+    no_requests = {"metrics": {key: value for key, value in K6["metrics"].items() if key != "http_req_failed"}}
+    expect(loaded(project, no_requests, "max_error_percent: 1"), "error", "does not tell: failed requests")
     without = json.loads(json.dumps(K6))
     without["metrics"]["http_req_duration"]["p(99)"] = 480.5
     expect(loaded(project, without, "p99_ms: 500"), "pass")

@@ -319,6 +319,18 @@ def test_variables_of_the_environment_become_references_and_other_templates_are_
     assert "render" in str(caught.value.hint)
 
 
+def test_merge_keys_are_followed_and_the_mapping_s_own_keys_win(tmp_path: Path) -> None:
+    text = (
+        "command:\n  first: &usual\n    exec: echo one\n    exit-status: 0\n    stdout: [one]\n"
+        "  second:\n    <<: *usual\n    exec: echo two\n"
+        "  third:\n    stdout: [three]\n    <<: [{exec: echo three}, *usual]\n"
+    )
+    translation = translate(write(tmp_path, text))
+    assert translation.left_out == []
+    assert [row["command"]["run"] for row in translation.checks] == ["echo one", "echo two", "echo three"]
+    assert [str(status) for status, _ in run(translation, tmp_path).values()] == ["pass", "fail", "pass"]
+
+
 def test_json_is_read_as_well(tmp_path: Path) -> None:
     path = write(tmp_path, '{\n\t"file": {\n\t\t"/etc/passwd": {"exists": true, "mode": "0644"}\n\t}\n}\n', "goss.json")
     assert [row["file"] for row in translate(path).checks] == [{"path": "/etc/passwd", "mode": "0644"}]

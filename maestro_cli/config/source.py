@@ -85,8 +85,12 @@ def read_text(path: Path) -> str:
     return text
 
 
-def parse(text: str) -> tuple[Node | None, list[Problem]]:
+def parse(text: str, *, merging: bool = False) -> tuple[Node | None, list[Problem]]:
     """The file's value (None for an empty file), and the problems that do not keep it from being read.
+
+    Args:
+        text: The file.
+        merging: Follow merge keys (`<<`), as files of other tools use them.
 
     Raises:
         UnreadableError: When the text is not YAML.
@@ -95,7 +99,7 @@ def parse(text: str) -> tuple[Node | None, list[Problem]]:
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        return _Composer().compose(yaml.parse(text, Loader=loader))
+        return _Composer(merging=merging).compose(yaml.parse(text, Loader=loader))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark is not None else 1
@@ -127,7 +131,8 @@ def _line(event: Any) -> int:
 class _Composer:
     """Turns parser events into nodes without recursion, counting what aliases expand to."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, merging: bool) -> None:
+        self.merging = merging
         self.problems: list[Problem] = []
         self.anchors: dict[str, Node] = {}
         self.sizes: dict[int, int] = {}
@@ -202,9 +207,12 @@ class _Composer:
         if node.kind == "sequence":
             node.items = children
             return
+        merged: list[Node] = []
         for name, value in zip(children[::2], children[1::2], strict=True):
             if name.kind != "scalar":
                 self.problems.append(Problem(name.line, "", "a key must be a name, not a list or a mapping"))
+            elif name.text == "<<" and name.plain and self.merging:
+                merged += value.items if value.kind == "sequence" else [value]
             elif name.text == "<<" and name.plain:
                 self.problems.append(Problem(name.line, "<<", "merge keys are not supported; write the keys out"))
             elif name.text in node.entries:
@@ -212,6 +220,8 @@ class _Composer:
                 self.problems.append(Problem(name.line, name.text, f"written twice; first in line {first}"))
             else:
                 node.entries[name.text] = (name.line, value)
+        for other in merged:  # a key of the mapping itself wins, then the first that is merged
+            node.entries = {**other.entries, **node.entries}
 
 
 def scalar_value(text: str, *, plain: bool) -> object:

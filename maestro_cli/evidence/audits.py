@@ -79,7 +79,8 @@ def parse_pip_audit(name: str, document: Any) -> Audit:
                 )
             )
     if audit.dependencies == 0:
-        raise UnbelievableError(name, "has audited no dependency")
+        reason = next((str(row.get("skip_reason"))[:200] for row in rows), "")
+        raise UnbelievableError(name, "has audited no dependency" + (f" ({reason})" if reason else ""))
     return audit
 
 
@@ -90,7 +91,8 @@ def parse_npm_audit(name: str, document: Any) -> Audit:
         UnbelievableError: When it is none, says that the audit failed, or nothing was audited.
     """
     if isinstance(document, Mapping) and isinstance(document.get("error"), Mapping):
-        said = str(document["error"].get("summary") or document["error"].get("code") or "no reason given")
+        error = document["error"]
+        said = str(error.get("summary") or document.get("message") or error.get("code") or "no reason given")
         raise UnbelievableError(name, f"says that npm audit failed: {said[:200]}")
     metadata = document.get("metadata") if isinstance(document, Mapping) else None
     if not isinstance(metadata, Mapping) or not isinstance(metadata.get("vulnerabilities"), Mapping):

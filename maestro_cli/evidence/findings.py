@@ -83,6 +83,12 @@ def _judge(name: str, scan: Scan, evidence: EvidenceFiles, noun: str) -> Finding
     if grave:
         plural = noun if len(grave) == 1 else f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
         return failed(f"{tools} found {len(grave)} {plural}, first {grave[0].rule}: {grave[0].words}", *rows, seen)
+    if scan.unseen:
+        unseen = [Evidence("not scanned", row, "every file is scanned") for row in scan.unseen[:MOST]]
+        plural = "file" if len(scan.unseen) == 1 else "files"
+        return warned(
+            f"{tools} could not scan {len(scan.unseen)} {plural}, first {scan.unseen[0]}.", *unseen, *rows, seen
+        )
     if rest:
         return warned(f"{tools} found {len(rest)} lesser results.", *rows, seen)
     return passed(f"{tools} found nothing.", seen)

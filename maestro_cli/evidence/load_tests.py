@@ -25,7 +25,7 @@ class LoadResult:
     Attributes:
         tool: Its name.
         requests: How many requests, or rounds of a benchmark.
-        failed: How many of them failed.
+        failed: How many of them failed; None where the tool did not write it.
         mean_ms: Mean duration; of several benchmarks the slowest one's, here and below.
         percentiles: 50, 90, 95, 99 → duration.
         rate: Requests a second.
@@ -36,7 +36,7 @@ class LoadResult:
 
     tool: str
     requests: int = 0
-    failed: int = 0
+    failed: int | None = None
     mean_ms: float | None = None
     percentiles: dict[float, float] = field(default_factory=dict)
     rate: float | None = None
@@ -45,9 +45,9 @@ class LoadResult:
     commit: str | None = None
 
     @property
-    def error_percent(self) -> float:
-        """Failed requests, in percent."""
-        return 100 * self.failed / self.requests if self.requests else 0.0
+    def error_percent(self) -> float | None:
+        """Failed requests, in percent; None where the tool did not write it."""
+        return None if self.failed is None else 100 * self.failed / max(self.requests, 1)
 
 
 def parse_load(name: str, text: str) -> LoadResult:
@@ -95,8 +95,8 @@ def _k6(document: Mapping[str, Any]) -> LoadResult:
     durations = values("http_req_duration")
     requests, failures = values("http_reqs"), values("http_req_failed")
     result = LoadResult("k6", int(requests.get("count", 0)), rate=_optional(requests.get("rate")))
-    share = failures.get("rate", failures.get("value", 0.0))
-    result.failed = round(float(share) * result.requests)
+    if (share := failures.get("rate", failures.get("value"))) is not None:
+        result.failed = round(float(share) * result.requests)
     result.mean_ms = _optional(durations.get("avg"))
     for key, value in durations.items():
         if match := re.fullmatch(r"p\((\d+(?:\.\d+)?)\)", key):
@@ -132,12 +132,12 @@ def _pytest_benchmark(document: Mapping[str, Any]) -> LoadResult:
 
 
 def _locust_json(rows: list[Any]) -> LoadResult:
-    result = LoadResult("Locust")
+    result = LoadResult("Locust", failed=0)
     histogram: dict[float, int] = {}
     total, first, last = 0.0, None, None
     for row in rows:
         result.requests += int(row["num_requests"])
-        result.failed += int(row["num_failures"])
+        result.failed = (result.failed or 0) + int(row["num_failures"])
         total += float(row["total_response_time"])
         for duration, count in row["response_times"].items():
             histogram[float(duration)] = histogram.get(float(duration), 0) + int(count)
@@ -183,14 +183,16 @@ def _wrk(name: str, text: str) -> LoadResult:
     if total is None or rate is None:
         raise UnbelievableError(name, "is cut short: it has no totals")
     result = LoadResult("wrk", int(total.group(1)), rate=float(rate.group(1)))
+    failed = 0  # wrk writes of failures only where there are some
     if latency := re.search(r"^\s*Latency\s+([\d.]+)(us|µs|ms|s|m)\b", text, re.MULTILINE):
         result.mean_ms = float(latency.group(1)) * _UNITS[latency.group(2)]
     for percent, value, unit in re.findall(r"^\s*(\d+(?:\.\d+)?)%\s+([\d.]+)(us|µs|ms|s|m)\b", text, re.MULTILINE):
         result.percentiles[float(percent)] = float(value) * _UNITS[unit]
     if errors := re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text):
-        result.failed += sum(map(int, errors.groups()))
+        failed += sum(map(int, errors.groups()))
     if refused := re.search(r"Non-2xx or 3xx responses: (\d+)", text):
-        result.failed += int(refused.group(1))
+        failed += int(refused.group(1))
+    result.failed = failed
     return result
 
 

@@ -107,12 +107,15 @@ def _read(path: Path, shown: str) -> Node:
         if at >= 0:
             line = text.count("\n", 0, at) + 1
             raise ConfigurationError(f"{shown}:{line}: holds a template that only goss can fill in", hint=hint)
-        root, problems = parse(text)
+        root, problems = parse(text, merging=True)
     except UnreadableError as error:
         problems, root = list(error.problems), None
     if problems:
-        rows = [": ".join(filter(None, (f"{shown}:{row.line}", row.key, row.message))) for row in problems]
-        raise ConfigurationError("\n".join(rows), hint=hint if any(row.key == "<<" for row in problems) else None)
+        places = (f"{shown}:{row.line}" if row.line else shown for row in problems)
+        rows = [
+            ": ".join(filter(None, (place, row.key, row.message))) for place, row in zip(places, problems, strict=True)
+        ]
+        raise ConfigurationError("\n".join(rows))
     if root is None or root.kind != "mapping":
         raise ConfigurationError(
             f"{shown} is no goss file: it holds no mapping of resources",
