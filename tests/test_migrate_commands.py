@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import pkgutil
 import subprocess
 from pathlib import Path
 
 import pytest
 from tenants_schema import ROWS, SEED
 from test_migrate_apply import READER, idle, maestro, run, write_project
+
+from maestro_cli import tenants
 
 
 @pytest.fixture
@@ -111,3 +115,11 @@ def test_the_proposal_can_be_pasted(ready: Path, database: str) -> None:
     facts = json.loads(ask(ready, "plan", "--json").stdout)
     assert not facts["proposed"]
     assert len(facts["tables"]) == 6
+
+
+def test_no_module_of_the_package_hides_a_function_of_it() -> None:
+    # Importing a submodule binds its name in the package: a function of the same name would be gone after its first call.
+    modules = {module.name for module in pkgutil.iter_modules(tenants.__path__)}
+    functions = {name for name, found in vars(tenants).items() if inspect.isfunction(found)}
+    assert not modules & functions
+    assert {"plan", "script", "apply", "rollback"} <= functions

@@ -13,7 +13,7 @@ from pathlib import Path
 from maestro_cli.errors import Refused, UsageError
 from maestro_cli.tenants import sql
 from maestro_cli.tenants.locks import CONFLICTS
-from maestro_cli.tenants.script import loop
+from maestro_cli.tenants.plan_script import loop
 from maestro_cli.tenants.spec import Spec
 from maestro_cli.tenants.steps import LockMode, Mode, Plan, Step
 
