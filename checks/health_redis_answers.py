@@ -21,7 +21,6 @@ REDIS = {
     "8.0": date(2026, 2, 11),
 }
 """Ends of the fixes, from https://github.com/redis/redis/security; versions that are not named there have no end yet."""
-OLDEST_REDIS = (6, 0)
 CARRIED_ON = timedelta(days=3 * 365)
 """For so long a distribution may go on fixing what its makers no longer do."""
 NOTICE = timedelta(days=90)
@@ -51,6 +50,10 @@ def redis_answers(ctx: Context) -> Iterator[Finding]:
         cache = ctx.redis
         taken = median_ms(lambda: cache.call("PING"))
     except ResponseError as error:
+        if "unknown command" in str(error) and "HELLO" in str(error):
+            older = Evidence("answer to HELLO", "unknown command", "Redis 6.0 or newer")
+            yield failed(f"Redis is older than 6.0, which has had no fixes since {REDIS['6.0']}.", older)
+            return
         yield failed("Redis refuses the service's user a PING.", Evidence("answer to PING", str(error)[:80], "PONG"))
         return
     latency = Evidence("median round trip", f"{taken:.1f} ms", f"at most {budget:g} ms")
@@ -72,8 +75,6 @@ def _supported(info: Mapping[str, object], today: date) -> Iterator[Finding]:
     if len(parts) < 2 or not (parts[0].isdigit() and parts[1].isdigit()):
         return
     last = (VALKEY if valkey else REDIS).get(f"{parts[0]}.{parts[1]}")
-    if last is None and not valkey and (int(parts[0]), int(parts[1])) < OLDEST_REDIS:
-        last = REDIS["6.0"]
     seen = Evidence("server version", f"{name} {version}", f"fixes until {last}" if last else "a supported version")
     if last is not None and today > last + CARRIED_ON:
         yield failed(f"{name} {version} has had no fixes since {last}.", seen)

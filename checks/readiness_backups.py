@@ -20,7 +20,7 @@ def backups(ctx: Context) -> Finding:
     Why: a backup job that has been failing for a month is noticed on the day the backup is needed.
     Fails when: no file matches readiness.backups.files, the newest one is older than rpo_hours, or it is empty, cut short
     or cannot be unpacked. Custom-format dumps are read through with pg_restore where it is installed. Whether the restored
-    data are right only a restore tells; rehearse one.
+    data are right only a restore tells: readiness.restore rehearses one.
     Fix: look at the backup job's log and at the disk it writes to, then run it; restore its dump into a scratch database.
     Source: PostgreSQL manual, Backup and Restore; Google SRE Book, Data Integrity ("nobody wants backups, people want
     restores")
@@ -35,7 +35,7 @@ def backups(ctx: Context) -> Finding:
     hours = (ctx.now.timestamp() - newest.stat().st_mtime) / 3600
     age = Evidence(f"age of {name}", f"{hours:.1f} h", f"at most {settings.rpo_hours:g} h")
     try:
-        dump = judge_dump(newest)
+        dump = judge_dump(newest, ctx.path(settings.programs) if settings.programs else None)
     except OSError as error:
         return errored(f"{name} cannot be read: {error.strerror}.", age)
     state = "whole" if dump.whole else "cut short" if dump.whole is False else "not told"

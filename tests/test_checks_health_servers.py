@@ -189,10 +189,13 @@ def claiming(*lines: str) -> Iterator[int]:
     told = "\r\n".join(["# Server", *lines, ""]).encode()
 
     def serve(connection: socket.socket) -> None:
-        while asked := connection.recv(4096).upper():
-            for _ in range(asked.count(b"*") or 1):
-                info = b"$%d\r\n%s\r\n" % (len(told), told)
-                connection.sendall(info if b"INFO" in asked and b"SETINFO" not in asked else b"+PONG\r\n")
+        stream = connection.makefile("rb")
+        while length := stream.readline():
+            words = [stream.readline() and stream.readline().strip().upper() for _ in range(int(length[1:]))]
+            known = {b"INFO": b"$%d\r\n%s\r\n" % (len(told), told), b"PING": b"+PONG\r\n"}
+            if not lines[0].startswith("redis_version:5"):
+                known[b"HELLO"] = b"%1\r\n$5\r\nproto\r\n:3\r\n"
+            connection.sendall(known.get(words[0], b"-ERR unknown command `%s`\r\n" % words[0]))
 
     with listening(serve) as port:
         yield port

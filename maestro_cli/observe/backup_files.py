@@ -27,8 +27,12 @@ class Dump:
     reason: str = ""
 
 
-def judge_dump(path: Path) -> Dump:
+def judge_dump(path: Path, programs: Path | None = None) -> Dump:
     """Look at a dump.
+
+    Args:
+        path: The file.
+        programs: Folder of pg_restore; the path's where it is None.
 
     Raises:
         OSError: When it cannot be read.
@@ -40,9 +44,9 @@ def judge_dump(path: Path) -> Dump:
         head = stream.read(512)
         stream.seek(0)
         if head.startswith(b"PGDMP"):
-            return _listed(path, "a custom-format dump")
+            return _listed(path, "a custom-format dump", programs)
         if head[257:262] == b"ustar":
-            return _listed(path, "a tar-format dump")
+            return _listed(path, "a tar-format dump", programs)
         if head.startswith(b"\x1f\x8b"):
             return _gzip(path, size)
         if head.startswith(b"\x28\xb5\x2f\xfd"):
@@ -52,9 +56,9 @@ def judge_dump(path: Path) -> Dump:
         return _ends_well(stream, size, "an SQL dump")
 
 
-def _listed(path: Path, kind: str) -> Dump:
+def _listed(path: Path, kind: str, programs: Path | None) -> Dump:
     """pg_restore reads the table of contents and seeks through the data; without it only the beginning is known."""
-    program = shutil.which("pg_restore")
+    program = shutil.which("pg_restore", path=None if programs is None else str(programs))
     if program is None:
         return Dump(kind, whole=None, reason="pg_restore is not installed")
     try:
