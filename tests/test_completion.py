@@ -95,3 +95,56 @@ printf '%s\\n' "${COMPREPLY[@]}"
         ["bash", "-c", program], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False
     )
     assert done.stdout.split() == ["security.jwt-alg-none"], done.stderr
+
+
+def installed(folder: Path, shell: str) -> dict[str, str]:
+    """`maestro` on the PATH as an installation puts it there, and its script for a shell in the file `script`."""
+    (folder / "maestro").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m maestro_cli "$@"\n')
+    (folder / "maestro").chmod(0o755)
+    environ = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "HOME": str(folder), "TERM": "dumb"}
+    source = {**environ, "_MAESTRO_COMPLETE": f"source_{shell}"}
+    (folder / "script").write_bytes(subprocess.run(["maestro"], env=source, capture_output=True, check=True).stdout)
+    return environ
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed; apt-get install fish")
+def test_fish_itself_completes_with_the_script_that_maestro_prints(tmp_path: Path) -> None:
+    program = """
+source script
+complete --do-complete 'maestro validate --only security.jwt-alg'
+complete --do-complete 'maestro checks explain health.postgres-u'
+complete --do-complete 'maestro readiness --format ju'
+"""
+    done = subprocess.run(
+        ["fish", "--no-config", "--command", program],
+        cwd=tmp_path,
+        env=installed(tmp_path, "fish"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.split() == ["security.jwt-alg-none", "health.postgres-up", "junit"], done.stderr
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed; apt-get install zsh")
+def test_zsh_itself_completes_with_the_script_that_maestro_prints(tmp_path: Path) -> None:
+    """An interactive zsh on a terminal of its own; `zpty -r` waits until the pattern has been seen."""
+    program = r"""
+zmodload zsh/zpty
+zpty shell env COLUMNS=200 zsh -f -i
+zpty -w shell 'stty columns 200; autoload -Uz compinit; compinit -u -d dump; source ./script; PS1="REA""DY> "'
+zpty -r shell seen '*READY> *'
+zpty -n -w shell $'maestro validate --only security.jwt-alg\t'
+zpty -r shell seen '*security.jwt-alg-none*' && print completed
+zpty -d shell
+"""
+    done = subprocess.run(
+        ["zsh", "-f", "-c", program],
+        cwd=tmp_path,
+        env=installed(tmp_path, "zsh"),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.stdout.split()[-1:] == ["completed"], done.stdout + done.stderr
