@@ -192,7 +192,7 @@ def claiming(*lines: str) -> Iterator[int]:
         stream = connection.makefile("rb")
         while length := stream.readline():
             words = [stream.readline() and stream.readline().strip().upper() for _ in range(int(length[1:]))]
-            known = {b"INFO": b"$%d\r\n%s\r\n" % (len(told), told), b"PING": b"+PONG\r\n"}
+            known = {b"INFO": b"$%d\r\n%s\r\n" % (len(told), told), b"PING": b"+PONG\r\n", b"CLIENT": b"+OK\r\n"}
             if not lines[0].startswith("redis_version:5"):
                 known[b"HELLO"] = b"%1\r\n$5\r\nproto\r\n:3\r\n"
             connection.sendall(known.get(words[0], b"-ERR unknown command `%s`\r\n" % words[0]))
