@@ -5,7 +5,15 @@ from __future__ import annotations
 from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, failed, passed
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.session import LOGIN_REQUESTS
-from maestro_cli.observe.tenant_objects import OBJECT_REQUESTS, lists, settings_of, shared_object, strangers_list
+from maestro_cli.observe.tenant_objects import (
+    OBJECT_REQUESTS,
+    list_of,
+    lists,
+    names_tenant,
+    settings_of,
+    shared_object,
+    strangers_list,
+)
 
 
 @check(
@@ -13,7 +21,7 @@ from maestro_cli.observe.tenant_objects import OBJECT_REQUESTS, lists, settings_
     component="multi_tenancy",
     priority="critical",
     writes=True,
-    requests=2 * LOGIN_REQUESTS + OBJECT_REQUESTS + 2,
+    requests=2 * LOGIN_REQUESTS + OBJECT_REQUESTS + 3,
     faults=("tenant-list-leaks", "tenant-list-unscoped"),
 )
 def tenant_list(ctx: Context) -> Finding:
@@ -28,15 +36,15 @@ def tenant_list(ctx: Context) -> Finding:
     settings = settings_of(ctx)
     path = ctx.require(settings.list, "api.isolation.list")
     owned = shared_object(ctx)
-    own = ctx.http.get(path, headers=owned.owner.headers)
+    own = list_of(ctx, owned.owner, owned.owner)
     if not lists(own, owned, settings.create.id):
         raise ControlFailed(
             f"the list of its own owner does not hold the object either: GET {path} is answered {own.status}"
         )
     stranger = sessions.for_account(ctx, 1)
-    answer = strangers_list(ctx, path)
+    answer = strangers_list(ctx)
     holds = lists(answer, owned, settings.create.id)
-    evidence = (
+    evidence = [
         Evidence(
             f"control: GET {path} by {owned.owner.account.username}", f"{own.status}, holds the object", "holds it"
         ),
@@ -45,7 +53,14 @@ def tenant_list(ctx: Context) -> Finding:
             f"{answer.status}, {'holds' if holds else 'does not hold'} the object",
             "2xx, does not hold it",
         ),
-    )
+    ]
+    if names_tenant(path) and not holds:
+        theirs = list_of(ctx, stranger, owned.owner)
+        holds = lists(theirs, owned, settings.create.id)
+        seen = f"{theirs.status}, {'holds' if holds else 'does not hold'} the object"
+        evidence.append(
+            Evidence(f"the same under the other tenant, by {stranger.account.username}", seen, "404 or 403")
+        )
     if holds:
         return failed(f"The list of {stranger.account.username} holds another tenant's object.", *evidence)
     if not 200 <= answer.status < 300:

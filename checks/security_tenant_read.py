@@ -5,7 +5,15 @@ from __future__ import annotations
 from maestro_cli.api import Context, Evidence, Finding, check, failed, passed
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.session import LOGIN_REQUESTS
-from maestro_cli.observe.tenant_objects import OBJECT_REQUESTS, settings_of, shared_object, shows, strangers_read
+from maestro_cli.observe.tenant_objects import (
+    OBJECT_REQUESTS,
+    get,
+    names_tenant,
+    settings_of,
+    shared_object,
+    shows,
+    strangers_read,
+)
 
 
 @check(
@@ -13,27 +21,34 @@ from maestro_cli.observe.tenant_objects import OBJECT_REQUESTS, settings_of, sha
     component="multi_tenancy",
     priority="critical",
     writes=True,
-    requests=2 * LOGIN_REQUESTS + OBJECT_REQUESTS + 1,
+    requests=2 * LOGIN_REQUESTS + OBJECT_REQUESTS + 2,
     faults=("tenant-read-leaks", "tenant-read-unscoped"),
 )
 def tenant_read(ctx: Context) -> Finding:
     """An account cannot read another tenant's object.
 
     Why: ids leak, in links, logs and exports; who may read by id alone reads everything, one id after the other.
-    Fails when: the second account reads, at api.isolation.read, the object that the first one has just made.
+    Fails when: the second account reads, at api.isolation.read, the object that the first one has just made; where that
+    path names the {tenant}, also under the second account's own one.
     Fix: look every object up by id and tenant together, or let row-level security do it.
     Source: OWASP API1:2023 (broken object level authorization); OWASP ASVS 5.0 8.2.2
     """
     settings = settings_of(ctx)
     owned = shared_object(ctx)
     stranger = sessions.for_account(ctx, 1)
-    answer = strangers_read(ctx)
+    tries = [("", strangers_read(ctx))]
+    if names_tenant(settings.read):
+        tries.append((" under its own tenant", get(ctx, stranger, owned.id, of=stranger)))
     evidence = (
         Evidence(f"control: GET {settings.read} by {owned.owner.account.username}", str(owned.read.status), "2xx"),
-        Evidence(f"GET {settings.read} by {stranger.account.username}", str(answer.status), "404 or 403"),
+        *(
+            Evidence(f"GET {settings.read} by {stranger.account.username}{where}", str(answer.status), "404 or 403")
+            for where, answer in tries
+        ),
     )
-    if shows(answer, owned):
+    if any(shows(answer, owned) for _, answer in tries):
         return failed(f"{stranger.account.username} reads the object of {owned.owner.account.username}.", *evidence)
-    if answer.status >= 500:
-        return failed(f"Reading another tenant's object is not refused but answered {answer.status}.", *evidence)
+    crashed = next((answer.status for _, answer in tries if answer.status >= 500), None)
+    if crashed is not None:
+        return failed(f"Reading another tenant's object is not refused but answered {crashed}.", *evidence)
     return passed(f"{stranger.account.username} cannot read the object of {owned.owner.account.username}.", *evidence)

@@ -31,6 +31,16 @@ def fill_path(path: str, values: Mapping[str, str]) -> str:
     return str(fill(path, {name: quote(value, safe="") for name, value in values.items()}))
 
 
+def with_members(template: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+    """A body with further members: at its top, and inside where the object itself stands, `{"note": {"text": "{nonce}"}}`."""
+    inner = {
+        name: with_members(value, extra)
+        for name, value in template.items()
+        if isinstance(value, Mapping) and any("{nonce}" in str(item) for item in value.values())
+    }
+    return {**template, **inner, **extra}
+
+
 def send(
     ctx: Context,
     endpoint: Endpoint,
@@ -55,7 +65,7 @@ def send(
         expect_limit: A 429 is what the caller is after.
     """
     template = endpoint.body if endpoint.body is not None else default_body
-    body = None if template is None else {**fill(template, values), **(extra or {})}
+    body = None if template is None else fill(with_members(template, extra or {}), values)
     options: dict[str, Any] = {}
     if body is not None and endpoint.encoding == "form":
         options["form"] = {name: str(value) for name, value in body.items()}

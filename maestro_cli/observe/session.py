@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from maestro_cli.config.settings import Account, Auth, Login
     from maestro_cli.observe.context import Context
 
+_CSRF = re.compile(r"csrf|xsrf", re.IGNORECASE)
 DEFAULT_BODY: Mapping[str, str] = {"username": "{username}", "password": "{password}"}
-LOGIN_REQUESTS = 2
-"""What a session costs: the login, and the log-out when the run ends."""
+LOGIN_REQUESTS = 3
+"""What a session costs: the login, the log-out when the run ends, and once whether its other cookies are needed."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class Session:
         cookies: What the login set.
         answer: The login's answer.
         issued_at: When it was answered, in seconds since the epoch.
+        beside: The cookies that have to go with the token, and no others: a session's cookie beside a bad token would
+            open the door by itself.
     """
 
     index: int
@@ -55,6 +58,7 @@ class Session:
     tokens: Tokens = field(repr=False)
     answer: Answer = field(repr=False)
     issued_at: float
+    beside: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def access_token(self) -> str:
@@ -73,25 +77,30 @@ class Session:
 
     def headers_with(self, token: str) -> dict[str, str]:
         """The same with another token in the access token's place."""
-        return headers_with(self.auth, token, self.tokens.cookies)
+        return headers_with(self.auth, token, self.beside)
 
 
 def headers_with(auth: Auth, token: str, cookies: Mapping[str, str] | None = None) -> dict[str, str]:
     """Request headers that carry a token: the configured header and scheme, or the login's cookie."""
-    jar = dict(cookies or {})
     place = auth.login.token if auth.login is not None else ""
-    headers: dict[str, str] = {}
     if place.startswith("cookie:"):
-        jar[place.removeprefix("cookie:")] = token
-        for name, value in jar.items():
-            # The double-submit cookie of flask-jwt-extended, Django and Angular: readable on purpose, sent back as header.
-            if re.search(r"csrf|xsrf", name, re.IGNORECASE) and "refresh" not in name.lower():
-                headers["X-XSRF-TOKEN" if "xsrf" in name.lower() else "X-CSRF-TOKEN"] = value
-                headers["X-CSRFToken"] = value
-    else:
-        headers[auth.header] = f"{auth.scheme} {token}".strip()
-    if jar:
-        headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in jar.items())
+        return _cookie_headers({**(cookies or {}), place.removeprefix("cookie:"): token})
+    headers = {auth.header: f"{auth.scheme} {token}".strip()}
+    return {**headers, **(_cookie_headers(cookies) if cookies else {})}
+
+
+def _cookie_headers(jar: Mapping[str, str], *, refreshing: bool = False) -> dict[str, str]:
+    """The cookies, and the double-submit ones among them as the headers of flask-jwt-extended, Django and Angular.
+
+    Such a cookie is readable on purpose and has to be sent back as a header. Where the refresh token has one of its own
+    (`csrf_refresh_token`), that is the one to send with it, and with nothing else.
+    """
+    headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in jar.items())}
+    twins = [name for name in jar if _CSRF.search(name)]
+    own = [name for name in twins if "refresh" in name.lower()]
+    for name in own if refreshing and own else [name for name in twins if name not in own]:
+        headers["X-XSRF-TOKEN" if "xsrf" in name.lower() else "X-CSRF-TOKEN"] = jar[name]
+        headers["X-CSRFToken"] = jar[name]
     return headers
 
 
@@ -138,9 +147,21 @@ def fresh(ctx: Context, index: int = 0) -> Session:
             f"the login of {account.username} at {_login(auth).path} {_why_not(auth, answer)}",
             hint=f"Compare api.auth.login and api.auth.accounts[{index}] with what the service expects.",
         )
-    session = Session(index, account, auth, tokens, answer, time.time())
+    session = Session(index, account, auth, tokens, answer, time.time(), _beside(ctx, auth, tokens))
     ctx.cleanup.add(f"session of {account.username}", lambda: log_out(ctx, session), order=1)
     return session
+
+
+def _beside(ctx: Context, auth: Auth, tokens: Tokens) -> dict[str, str]:
+    """The cookies to send beside a token: those against forged requests, and the others only where nothing opens without."""
+    places = {_login(auth).token, _login(auth).refresh_token}
+    others = {name: value for name, value in tokens.cookies.items() if f"cookie:{name}" not in places}
+    twins = {name: value for name, value in others.items() if _CSRF.search(name)}
+    if len(twins) == len(others) or auth.protected is None:
+        return others
+    alone = headers_with(auth, tokens.access_token, twins)
+    opens = ctx.shared("token-opens-alone", lambda: 200 <= protected(ctx, alone).status < 300)
+    return twins if opens else others
 
 
 def attempt(ctx: Context, username: str, password: str, *, expect_limit: bool = False) -> Answer:
@@ -207,9 +228,9 @@ def refresh(ctx: Context, refresh_token: str, session: Session) -> Answer:
     place = _login(session.auth).refresh_token or ""
     headers: dict[str, str] = {}
     if place.startswith("cookie:"):
-        headers = headers_with(session.auth, session.access_token, session.tokens.cookies)
+        headers = session.headers
         jar = {**session.tokens.cookies, place.removeprefix("cookie:"): refresh_token}
-        headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in jar.items())
+        headers |= _cookie_headers(jar, refreshing=True)
     return send(
         ctx,
         endpoint,
@@ -230,7 +251,7 @@ def log_out(ctx: Context, session: Session) -> Answer | None:
         endpoint,
         {"refresh_token": session.refresh_token or "", "access_token": session.access_token},
         default_method="POST",
-        headers=session.headers,
+        headers=headers_with(session.auth, session.access_token, session.tokens.cookies),
     )
 
 

@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from maestro_cli.observe import session as sessions
-from maestro_cli.observe import tokens
 from maestro_cli.observe.endpoint import dig, fill_path, send
 from maestro_cli.observe.errors import ControlFailed
 from maestro_cli.observe.http import Answer
+from maestro_cli.observe.tenant_names import Tenant, tenant_of
 
 if TYPE_CHECKING:
-    from maestro_cli.config.settings import Isolation
+    from maestro_cli.config.settings import Endpoint, Isolation
     from maestro_cli.observe.context import Context
     from maestro_cli.observe.session import Session
 
 OBJECT_REQUESTS = 6
 """What an object costs: made, read back, deleted; and a login and the deletion again, where the session has ended."""
-TENANT_CLAIMS = ("tenant_id", "tenant", "tid", "org_id", "org", "organization_id", "organisation_id", "account_id")
 
 
 @dataclass(frozen=True)
@@ -68,10 +67,39 @@ def strangers_read(ctx: Context) -> Answer:
     return ctx.shared("strangers-read", lambda: get(ctx, sessions.for_account(ctx, 1), shared_object(ctx).id))
 
 
-def strangers_list(ctx: Context, path: str) -> Answer:
+def strangers_list(ctx: Context) -> Answer:
     """The second account's list, asked for once per run while the first one's object is there."""
     shared_object(ctx)
-    return ctx.shared("strangers-list", lambda: ctx.http.get(path, headers=sessions.for_account(ctx, 1).headers))
+    stranger = sessions.for_account(ctx, 1)
+    return ctx.shared("strangers-list", lambda: list_of(ctx, stranger, stranger))
+
+
+def list_of(ctx: Context, reader: Session, whose: Session) -> Answer:
+    """A list, as one account asks for it; where the path names the tenant, that of `whose`."""
+    path = ctx.require(settings_of(ctx).list, "api.isolation.list")
+    return ctx.http.get(fill_path(path, tenant_in_path(ctx, path, whose)), headers=reader.headers)
+
+
+def names_tenant(path: str | None) -> bool:
+    """Whether a configured path names the tenant: `/orgs/{tenant}/projects`."""
+    return path is not None and "{tenant}" in path
+
+
+def tenant_in_path(ctx: Context, path: str, session: Session) -> dict[str, str]:
+    """What stands for {tenant} in a path; nothing where it isn't in there.
+
+    Raises:
+        NotConfigured: Where the path asks for it and nothing tells.
+    """
+    if not names_tenant(path):
+        return {}
+    found = tenant_of(ctx, session)
+    return {"tenant": ctx.require(found, f"api.auth.accounts[{session.index}].tenant").text}
+
+
+def tenant_in(ctx: Context, endpoint: Endpoint, session: Session) -> dict[str, str]:
+    """What stands for {tenant} in a request's path or body."""
+    return tenant_in_path(ctx, f"{endpoint.path} {json.dumps(endpoint.body)}", session)
 
 
 def make(ctx: Context, owner: Session, suffix: str, extra: Mapping[str, Any] | None = None) -> Owned:
@@ -108,14 +136,8 @@ def create(
 ) -> tuple[str | None, Answer]:
     """Make an object; its id, or None where it was refused. It is deleted when the run ends."""
     isolation = settings_of(ctx)
-    answer = send(
-        ctx,
-        isolation.create,
-        {"nonce": ctx.nonce + suffix},
-        default_method="POST",
-        headers=owner.headers,
-        extra=extra,
-    )
+    values = {"nonce": ctx.nonce + suffix, **tenant_in(ctx, isolation.create, owner)}
+    answer = send(ctx, isolation.create, values, default_method="POST", headers=owner.headers, extra=extra)
     if not 200 <= answer.status < 300:
         return None, answer
     found = dig(answer.json(), isolation.create.id)
@@ -128,6 +150,7 @@ def create(
         )
         return None, answer
     made = str(found)
+    _makers(ctx)[made] = owner
     ctx.cleanup.add(f"object {made} made at {isolation.create.path}", lambda: _remove(ctx, owner, made))
     return made, answer
 
@@ -139,18 +162,62 @@ def mark_of(ctx: Context, suffix: str) -> str | None:
 
 
 def get(
-    ctx: Context, reader: Session, made: str, *, headers: Mapping[str, str] | None = None, query: str = ""
+    ctx: Context,
+    reader: Session,
+    made: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    query: str = "",
+    of: Session | None = None,
 ) -> Answer:
-    """Read an object."""
-    path = fill_path(settings_of(ctx).read, {"id": made})
+    """Read an object.
+
+    Args:
+        ctx: The run.
+        reader: Who reads.
+        made: The object's id.
+        headers: Further request headers.
+        query: Appended to the path.
+        of: Whose tenant a path that names one names; its maker's where it is None.
+    """
+    path = path_of(ctx, settings_of(ctx).read, made, of)
     joint = "" if not query else "&" if "?" in path else "?"
     return ctx.http.get(f"{path}{joint}{query}", headers={**reader.headers, **(headers or {})})
 
 
-def delete(ctx: Context, actor: Session, made: str) -> Answer:
+def delete(ctx: Context, actor: Session, made: str, *, of: Session | None = None) -> Answer:
     """Delete an object."""
-    path = fill_path(settings_of(ctx).delete or "", {"id": made})
+    path = path_of(ctx, settings_of(ctx).delete or "", made, of)
     return ctx.http.request("DELETE", path, headers=actor.headers)
+
+
+def update(
+    ctx: Context,
+    actor: Session,
+    made: str,
+    nonce: str,
+    *,
+    of: Session | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Answer:
+    """Change an object.
+
+    Raises:
+        NotConfigured: Without api.isolation.update.
+    """
+    endpoint = ctx.require(settings_of(ctx).update, "api.isolation.update")
+    values = {"nonce": nonce, "id": made, **tenant_in(ctx, endpoint, of or _makers(ctx)[made])}
+    return send(ctx, endpoint, values, default_method="PATCH", headers=actor.headers, extra=extra)
+
+
+def path_of(ctx: Context, template: str, made: str, of: Session | None = None) -> str:
+    """An object's path."""
+    return fill_path(template, {"id": made, **tenant_in_path(ctx, template, of or _makers(ctx)[made])})
+
+
+def _makers(ctx: Context) -> dict[str, Session]:
+    """Object → who made it."""
+    return ctx.shared("makers-of-objects", dict[str, "Session"])
 
 
 def _remove(ctx: Context, owner: Session, made: str) -> None:
@@ -194,20 +261,11 @@ def _holds_id(value: Any, wanted: str, name: str) -> bool:
     return isinstance(value, list) and any(_holds_id(item, wanted, name) for item in value)
 
 
-def tenant_of(ctx: Context, session: Session, owned: Owned) -> str:
-    """The id of a session's tenant: as configured, or from its token, or from the object.
+def tenant_named(ctx: Context, owned: Owned) -> Tenant:
+    """The tenant that owns an object, and what the service calls it.
 
     Raises:
-        NotConfigured: Where none of them tells.
+        NotConfigured: Where nothing tells.
     """
-    if session.account.tenant is not None:
-        return session.account.tenant
-    tenancy = ctx.settings.tenancy
-    names = (*((tenancy.column,) if tenancy is not None else ()), *TENANT_CLAIMS)
-    token = tokens.parse(session.access_token)
-    for source in (token.claims if token is not None else None, owned.read.json()):
-        for name in names:
-            value = source.get(name) if isinstance(source, Mapping) else None
-            if isinstance(value, str | int):
-                return str(value)
-    return ctx.require(None, f"api.auth.accounts[{session.index}].tenant")
+    found = tenant_of(ctx, owned.owner, owned.read.json())
+    return ctx.require(found, f"api.auth.accounts[{owned.owner.index}].tenant")

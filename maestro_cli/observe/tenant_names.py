@@ -1,0 +1,120 @@
+"""Which tenant an account belongs to and what the service calls it: `tenant_id`, `organisation`, `workspaceId`.
+
+Read where the service tells it: in the token's claims, the login's answer, an object of the tenant.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from maestro_cli.observe import tokens
+
+if TYPE_CHECKING:
+    from maestro_cli.observe.context import Context
+    from maestro_cli.observe.session import Session
+
+WORDS = (
+    "tenant", "tid", "organization", "organisation", "org", "workspace", "team", "company", "shop", "store", "customer",
+    "client", "account", "realm", "site",
+)  # fmt: skip
+"""What services call a tenant, the surest first."""
+_IDENTIFYING = {"id", "uuid", "guid", "key", "code", "slug", "name", "no", "number"}
+DEPTH = 4
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """A tenant as the service writes it.
+
+    Attributes:
+        value: Its id, of the type that the service uses.
+        members: The members of an object of the tenant that hold it: what a body may try to set.
+        claims: What the token's claims and the login's answer call it.
+    """
+
+    value: str | int
+    members: tuple[str, ...] = ()
+    claims: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The id as a header, a query or a path holds it."""
+        return str(self.value)
+
+    @property
+    def stems(self) -> tuple[str, ...]:
+        """Its names without `_id`: `organisation`, `workspace`."""
+        found = ["_".join(word for word in words_of(name) if word not in _IDENTIFYING) for name in self.names]
+        return tuple(dict.fromkeys(stem for stem in found if stem))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of its names."""
+        return tuple(dict.fromkeys((*self.members, *self.claims)))
+
+
+def words_of(name: str) -> list[str]:
+    """`ownerOrgId` and `owner_org_id` → owner, org, id."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().replace("-", "_").split("_")
+
+
+def tenant_of(ctx: Context, session: Session, document: Any = None) -> Tenant | None:
+    """The tenant of a session; None where nothing tells.
+
+    Args:
+        ctx: The run.
+        session: Of an account; what is written at `tenant` in api.auth.accounts comes first.
+        document: An object of the tenant, as the service answers it.
+    """
+    token = tokens.parse(session.access_token)
+    known = [token.claims if token is not None else None, session.answer.json()]
+    value: str | int | None = session.account.tenant
+    if value is None:
+        value = next((found for source in (*known, document) for found in _values(ctx, source)), None)
+    if value is None:
+        return None
+    members = _names_holding(document, value)
+    typed = next((found for name, found in _pairs(document) if name in members and str(found) == str(value)), value)
+    return Tenant(
+        typed, members, tuple(dict.fromkeys(name for source in known for name in _names_holding(source, value)))
+    )
+
+
+def _values(ctx: Context, source: Any) -> list[str | int]:
+    """The values of members that are called like a tenant, the surest name first."""
+    tenancy = ctx.settings.tenancy
+    column = tenancy.column if tenancy is not None else None
+    ranked = [(rank, value) for name, value in _pairs(source) if (rank := _rank(name, column)) is not None]
+    return [value for _, value in sorted(ranked, key=lambda row: row[0])]
+
+
+def _rank(name: str, column: str | None) -> int | None:
+    if name == column:
+        return -1
+    found = [WORDS.index(word) for word in words_of(name) if word in WORDS]
+    return min(found) if found else None
+
+
+def _names_holding(source: Any, value: str | int) -> tuple[str, ...]:
+    """What holds this value and is called like a tenant; by any name where the value is no mere number."""
+    sure = not str(value).isdigit()
+    rows = ((name, found) for name, found in _pairs(source) if str(found) == str(value))
+    return tuple(dict.fromkeys(name for name, _ in rows if sure or any(word in WORDS for word in words_of(name))))
+
+
+def _pairs(source: Any, depth: int = 0) -> Iterator[tuple[str, str | int]]:
+    """Every name with its text or integer; `{"organisation": {"id": 3}}` counts as `organisation`."""
+    if depth > DEPTH:
+        return
+    if isinstance(source, Mapping):
+        for name, value in source.items():
+            inner = value.get("id") if isinstance(value, Mapping) else value
+            if isinstance(inner, str | int) and not isinstance(inner, bool) and inner != "":
+                yield str(name), inner
+            yield from _pairs(value, depth + 1)
+    elif isinstance(source, list):
+        for item in source[:20]:
+            yield from _pairs(item, depth + 1)
