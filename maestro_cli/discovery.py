@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from itertools import islice
+from pathlib import Path
 
 from maestro_cli.api import Check, Component, Context, Documentation, Finding, Priority, Suite, errored
 from maestro_cli.config import Loaded
@@ -23,6 +25,7 @@ from maestro_cli.isolation.loading import Source, checks_of
 
 ENTRY_POINT_GROUP = "maestro.checks"
 BUILTIN = "builtin"
+MOST_FILES = 2_000
 LEAST_LOAD_S = 5.0
 """A module may take this long to load, however short the deadline of one check is."""
 
@@ -45,6 +48,8 @@ class Catalogue:
         hosts: The processes that run plugins' checks; `close` ends them.
         complete: Whether an id that is not here is nowhere: no plugin was left out or broken.
         unread: Ids of built-in checks that nobody chose and that were therefore not imported.
+        root: The project's folder, where it is known.
+        folders: The folders that `plugins:` names.
     """
 
     checks: dict[str, Check]
@@ -52,6 +57,8 @@ class Catalogue:
     hosts: tuple[PluginHost, ...] = ()
     complete: bool = True
     unread: frozenset[str] = frozenset()
+    root: Path | None = None
+    folders: tuple[str, ...] = ()
 
     @property
     def ids(self) -> AbstractSet[str]:
@@ -138,7 +145,15 @@ def discover(
         found[check.id] = check
     for identifier in unread & found.keys():
         raise _defined_twice(identifier, BUILTIN, found[identifier].plugin)
-    return Catalogue(found, tuple(broken), hosts, complete=plugins and not broken, unread=frozenset(unread))
+    return Catalogue(
+        found,
+        tuple(broken),
+        hosts,
+        complete=plugins and not broken,
+        unread=frozenset(unread),
+        root=loaded.root,
+        folders=loaded.settings.plugins,
+    )
 
 
 def _sources(loaded: Loaded, installed: Sequence[EntryPoint]) -> Iterator[Source]:
@@ -232,12 +247,38 @@ def select(
     """
     for pattern in (*only, *without):
         if not any(fnmatchcase(name, pattern) for name in catalogue.ids):
+            written = _written_elsewhere(pattern, catalogue.root)
+            if written is not None:
+                raise UsageError(
+                    f"{written} defines {pattern}, and maestro did not read it", hint=_reading(catalogue, written)
+                )
             raise UsageError(
                 f"no check is named {pattern!r}{_similar(pattern, catalogue.ids)}",
                 hint="See them all: maestro checks list",
             )
     choice = Choice(suites, only, without)
     return [check for check in catalogue.checks.values() if check.id in choice]
+
+
+def _written_elsewhere(identifier: str, root: Path | None) -> Path | None:
+    """The file below the project's folder that defines a check of this id, by its text: none of it is run."""
+    decorator = re.compile(rf"@check\(\s*[\"']{re.escape(identifier)}[\"']")
+    for path in islice(root.glob("*/*.py"), MOST_FILES) if root is not None else ():
+        try:
+            if path.stat().st_size < 1_000_000 and decorator.search(path.read_text(encoding="utf-8")):
+                return path.relative_to(root) if root is not None else path
+        except (OSError, UnicodeDecodeError):
+            continue
+    return None
+
+
+def _reading(catalogue: Catalogue, written: Path) -> str:
+    folder = written.parent
+    if any(Path(named) == folder for named in catalogue.folders):
+        return (
+            "It could not be loaded; the reason: maestro checks list" if catalogue.broken else "Leave out --no-plugins."
+        )
+    return f"Add its folder to maestro.yaml: plugins: [./{folder}]"
 
 
 def _similar(word: str, choices: Iterable[str]) -> str:

@@ -95,6 +95,27 @@ def test_a_new_check_passes_as_written_and_its_fault_turns_it_red(project: Path)
         assert done.returncode == 0, done.stdout
 
 
+def test_a_new_check_whose_folder_nobody_reads_puzzles_nobody(project: Path) -> None:
+    validate = [sys.executable, "-m", "maestro_cli", "validate", "--only", "readiness.changelog", "--json"]
+    (project / "maestro.yaml").write_text("# mine\nversion: 1\n")
+    assert maestro(project, "new", "changelog").returncode == 0
+    for command in (validate, [sys.executable, "-m", "maestro_cli", "checks", "explain", "readiness.changelog"]):
+        done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert "checks/changelog.py defines readiness.changelog" in done.stderr
+        assert "plugins: [./checks]" in done.stderr
+    made = maestro(project, "new", "another", "--register")
+    assert made.stdout.splitlines()[-1] == "wrote maestro.yaml"
+    assert (project / "maestro.yaml").read_text() == "# mine\nversion: 1\nplugins:\n  - ./checks\n"
+    assert subprocess.run(validate, cwd=project, capture_output=True, check=False).returncode == 0
+    done = subprocess.run([*validate, "--no-plugins"], cwd=project, capture_output=True, text=True, check=False)
+    assert "Leave out --no-plugins" in done.stderr
+    assert "maestro.yaml" not in maestro(project, "new", "third", "--register").stdout  # it is there already
+    (project / "maestro.yaml").unlink()
+    assert maestro(project, "new", "fourth", "--register").returncode == 2
+    assert not (project / "checks" / "fourth.py").exists()
+
+
 def test_new_overwrites_nothing_and_refuses_odd_names(project: Path) -> None:
     assert maestro(project, "new", "backup-age").returncode == 0
     written = (project / "checks" / "backup_age.py").read_text()

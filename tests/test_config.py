@@ -285,3 +285,19 @@ def test_every_key_has_a_line_of_text() -> None:
     lines = text().splitlines()
     assert all(" - " in line and line.split(" - ")[1] for line in lines)
     assert any(line.startswith("tenancy.tables.NAME.indexes[]") for line in lines)
+
+
+def test_an_address_left_open_is_not_configured_and_one_set_to_nothing_is_a_mistake(tmp_path: Path) -> None:
+    """A pipeline hands over a secret that does not exist as an empty variable: that must not skip twenty checks."""
+    path = tmp_path / "maestro.yaml"
+    text = "database: {url: '${A:-}'}\nredis: {url: ''}\napi: {url: '${B:-}', ca_file: '${C:-}'}\n"
+    for environ in ({}, {"A": "", "B": ""}):
+        settings = load(path, environ=environ, text=text).settings
+        assert settings.database is not None
+        assert settings.redis is not None
+        assert settings.api is not None
+        assert (settings.database.url, settings.redis.url, settings.api.url, settings.api.ca_file) == (None,) * 4
+    with pytest.raises(
+        ConfigurationError, match=r"maestro.yaml:2: database.url: is empty: A is set to nothing; \$\{A:-\}"
+    ):
+        load(path, environ={"A": ""}, text="version: 1\ndatabase: {url: '${A}'}\n")

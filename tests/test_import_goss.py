@@ -379,3 +379,24 @@ def test_the_command_writes_a_configuration_that_runs(tmp_path: Path) -> None:
     assert again.returncode == 1
     assert "exists already" in again.stderr
     assert maestro(tmp_path, "import", "nowhere.yaml").returncode == 2
+
+
+def test_checks_go_into_a_configuration_that_is_there(tmp_path: Path) -> None:
+    write(tmp_path, "process: {sshd: {running: true}}\nuser: {root: {exists: true, colour: red}}\n")
+    mine = "# mine\nchecks:\n  - {id: health.process-sshd, process: {name: sshd}}  # keep\n\n# the end\nversion: 1\n"
+    (tmp_path / "maestro.yaml").write_text(mine)
+    done = maestro(tmp_path, "import", "goss.yaml", "--into", "maestro.yaml")
+    assert (done.returncode, done.stdout) == (0, "added to maestro.yaml\n"), done.stderr
+    text = (tmp_path / "maestro.yaml").read_text()
+    assert [line for line in mine.splitlines() if line not in text.splitlines()] == []
+    assert "colour: has no counterpart" in text
+    assert [path.read_text() for path in tmp_path.glob("maestro.yaml.*.bak")] == [mine]
+    listed = json.loads(maestro(tmp_path, "checks", "list", "--json").stdout)
+    ids = [row["id"] for row in listed if row["plugin"] == "maestro.yaml"]
+    assert ids == ["health.process-sshd", "health.process-sshd-2", "health.user-root"]
+    flow = "checks: [{id: health.a, tcp: 'x:1'}]\n"
+    (tmp_path / "maestro.yaml").write_text(flow)
+    refused = maestro(tmp_path, "import", "goss.yaml", "--into", "maestro.yaml")
+    assert (refused.returncode, (tmp_path / "maestro.yaml").read_text()) == (1, flow)
+    assert maestro(tmp_path, "import", "goss.yaml", "--into", "a.yaml", "-o", "b.yaml").returncode == 2
+    assert "does not exist" in maestro(tmp_path, "import", "goss.yaml", "--into", "nowhere.yaml").stderr

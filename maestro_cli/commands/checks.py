@@ -188,11 +188,12 @@ def new(
     priority: str = typer.Option(
         "medium", "--priority", metavar="NAME", help="Its priority.", autocompletion=completion.priorities
     ),
+    register: bool = typer.Option(False, "--register", help="Add the folder to `plugins:` of maestro.yaml as well."),
     force: bool = typer.Option(False, "--force", help="Overwrite files that exist."),
 ) -> None:
     """Write a new check and the test that turns it red. Both pass as written; then make them yours.
 
-    Example: `maestro checks new health.backup-age`
+    Example: `maestro checks new health.backup-age --register`
     """
     from maestro_cli.commands.new_check import new_check
 
@@ -208,11 +209,27 @@ def new(
             f"{', '.join(_shown(path) for path in present)} exists already; nothing was written",
             hint="Choose another name, or overwrite with --force.",
         )
+    if register and not _registered(invocation, folder):
+        files[invocation.config_path] = _with_folder(invocation, folder)
     _write(files)
     for path in files:
         invocation.out(f"wrote {_shown(path)}")
     invocation.say(_next(invocation, made.id, folder))
     raise typer.Exit(ExitCode.OK)
+
+
+def _registered(invocation: Invocation, folder: str) -> bool:
+    return str(Path(folder)) in {str(Path(name)) for name in invocation.unresolved.settings.plugins}
+
+
+def _with_folder(invocation: Invocation, folder: str) -> str:
+    from maestro_cli.config.append import append_rows
+
+    path = invocation.config_path
+    try:
+        return append_rows(path.read_text(encoding="utf-8"), "plugins", [f"./{folder}"])
+    except FileNotFoundError:
+        raise UsageError(f"there is no {path.name} to add the folder to", hint="Write one with: maestro init") from None
 
 
 def _write(files: dict[Path, str]) -> None:
@@ -234,10 +251,9 @@ def _shown(path: Path) -> str:
 
 
 def _next(invocation: Invocation, identifier: str, folder: str) -> str:
-    folders = {str(Path(name)) for name in invocation.unresolved.settings.plugins}
     lines = []
-    if str(Path(folder)) not in folders:
-        lines.append(f"Tell maestro of the folder, in {invocation.config_path}: plugins: [./{folder}]")
+    if not _registered(invocation, folder):
+        lines.append(f"Tell maestro of the folder: add `plugins: [./{folder}]` to {invocation.config_path}")
     lines.append(f"Run it:  maestro validate --only {identifier}")
     lines.append(f"Test it: python -m pytest {folder}")
     return "\n".join(lines)

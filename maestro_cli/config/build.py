@@ -65,6 +65,8 @@ class Builder:
             return self._mapping(node, get_args(expected)[1], path)
         if expected is Any:
             return self._free(node, path)
+        if optional and expected in (str, Secret) and self._says_nothing(node, path):
+            return None
         return self._scalar(node, expected, path, meta)
 
     def _empty(self, node: Node, expected: Any, path: str, *, optional: bool) -> Any:
@@ -165,6 +167,20 @@ class Builder:
         if text and (secret or password_in_url(text)):
             self.secrets.add(text)
         return _INVALID if wrong else text
+
+    def _says_nothing(self, node: Node, path: str) -> bool:
+        """Whether an optional text is left open: `""`, or `${NAME:-}` of a variable that is not set.
+
+        `${NAME}` of a variable that is set to nothing is a mistake (a pipeline's secret that does not exist), and noted.
+        """
+        if node.kind != "scalar":
+            return False
+        text, used, wrong = self.variables.substitute(node.text)
+        if text or wrong:
+            return False
+        if used:
+            self.wrong(node.line, path, f"is empty: {used[0]} is set to nothing; ${{{used[0]}:-}} leaves the key open")
+        return True
 
     def _scalar(self, node: Node, expected: Any, path: str, meta: Mapping[str, Any]) -> Any:
         if node.kind != "scalar":

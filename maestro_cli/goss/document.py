@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -64,16 +64,17 @@ class Translation:
         self.checks.append(_escaped({**check, row.kind: dict(row.subject)}))
 
 
-def translate(path: Path) -> Translation:
+def translate(path: Path, *, taken: Iterable[str] = ()) -> Translation:
     """Read a goss file.
 
     Args:
         path: The file, YAML or JSON.
+        taken: Ids that stand for other checks already.
 
     Raises:
         ConfigurationError: When it is no goss file, or holds templates that goss itself must render.
     """
-    translation = Translation()
+    translation = Translation(_ids=set(taken))
     _file(path, str(path), translation, set())
     return translation
 
