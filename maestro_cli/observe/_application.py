@@ -3,7 +3,8 @@
     python _application.py MODE ARGUMENT DESCRIPTOR
 
 Each outcome goes to the descriptor as a line of JSON. Whatever the project prints goes nowhere. Standard input is a
-pipe whose other end maestro holds: when maestro is gone, however it went, this process goes too.
+pipe whose other end maestro holds: when maestro is gone, however it went, this process goes too. A byte from it says
+that an outcome was looked at and the next step may be taken.
 
 Only the standard library, and nothing newer than Python 3.9: it is the project's interpreter, not ours.
 """
@@ -17,6 +18,8 @@ import io  # noqa: E402
 import json  # noqa: E402
 import os  # noqa: E402
 import re  # noqa: E402
+import signal  # noqa: E402
+import socket  # noqa: E402
 import threading  # noqa: E402
 from collections.abc import Callable, Iterator  # noqa: E402
 from typing import Any  # noqa: E402
@@ -24,9 +27,12 @@ from typing import Any  # noqa: E402
 _NAME = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*\b")
 
 
+_go_on = threading.Semaphore(0)
+
+
 def _end_with(owner: int) -> None:
-    while os.read(owner, 1024):
-        pass
+    while os.read(owner, 1):
+        _go_on.release()
     os._exit(1)
 
 
@@ -126,6 +132,103 @@ def _described(operation: Any) -> str:
     return " ".join([str(kind), ".".join(dict.fromkeys(names))])
 
 
+def rehearse(ini: str) -> Iterator[dict[str, Any]]:
+    """Up to the head, down, and up again, in the scratch database that the environment names, and in no other.
+
+    After each step the caller looks at the database, then says that the next one may be taken.
+    """
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    guard = _Guard(os.environ["MAESTRO_SCRATCH_DATABASE"])
+    config = Config(ini, stdout=io.StringIO())
+    config.set_main_option("sqlalchemy.url", os.environ["MAESTRO_SCRATCH_URL"].replace("%", "%%"))
+    scripts = ScriptDirectory.from_config(config)
+    head = scripts.get_revision(scripts.get_current_head() or "head")
+    before = head.down_revision
+    steps: list[tuple[str, Callable[[], Any]]] = []
+    if isinstance(before, str):
+        steps.append(("before", lambda: command.upgrade(config, before)))
+    steps.append(("head", lambda: command.upgrade(config, "head")))
+    if isinstance(before, str):
+        steps.append(("down", lambda: command.downgrade(config, before)))
+    if not isinstance(before, str) or os.environ["MAESTRO_ROLLBACK_TO"] == "base":
+        steps.append(("base", lambda: command.downgrade(config, "base")))
+    steps.append(("again", lambda: command.upgrade(config, "head")))
+    for name, step in steps:
+        try:
+            step()
+        except BaseException as error:  # noqa: BLE001 - what a migration raises is the outcome
+            yield {"step": name, "revision": head.revision, "error": type(error).__name__, "wrong": guard.wrong}
+            return
+        yield {"step": name, "revision": head.revision, "seen": guard.seen}
+        _go_on.acquire()
+
+
+def serve(target: str) -> Iterator[dict[str, Any]]:
+    """Serve an ASGI application on a free port of this machine, as `maestro serve` does, until SIGTERM.
+
+    First the port, or why there is none; at the end whether it had started.
+    """
+    try:
+        import uvicorn
+
+        module = target.partition(":")[0]
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        yield {"missing": error.name or "a module"}
+        return
+    except BaseException as error:  # noqa: BLE001 - whatever it raises is the outcome
+        yield {"error": type(error).__name__, "names": _names(error)}
+        return
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", 0))
+    config = uvicorn.Config(
+        target,
+        log_config=None,
+        timeout_graceful_shutdown=int(os.environ["MAESTRO_DRAIN_S"]),
+        forwarded_allow_ips="127.0.0.1",  # maestro says that it comes by HTTPS; nobody else knows the port
+    )
+    server = uvicorn.Server(config)
+    # uvicorn raises the signal once more when it has drained; by then it has been obeyed.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    yield {"port": listener.getsockname()[1]}
+    try:
+        server.run(sockets=[listener])
+    except SystemExit:  # uvicorn's way to say that the application did not start
+        yield {"started": False}
+        return
+    yield {"started": server.started}
+
+
+class _Guard:
+    """Lets SQLAlchemy work in one database only: a connection to another is refused before anything is sent to it."""
+
+    def __init__(self, name: str) -> None:
+        from sqlalchemy import event
+        from sqlalchemy.pool import Pool
+
+        self.name = name
+        self.seen = False
+        self.wrong = False
+        event.listen(Pool, "connect", self._judge)
+
+    def _judge(self, connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        try:
+            cursor.execute("SELECT current_database()")
+            found = cursor.fetchone()[0]
+        finally:
+            cursor.close()
+        connection.rollback()
+        if found != self.name:
+            self.wrong = True
+            raise RuntimeError("not the scratch database")
+        self.seen = True
+
+
 def alembic(ini: str) -> Iterator[dict[str, Any]]:
     """First the scripts, then the models: importing Alembic costs more than either."""
     yield from _outcomes(lambda: read_scripts(ini))
@@ -144,15 +247,25 @@ def _outcomes(run: Callable[[], dict[str, Any]]) -> Iterator[dict[str, Any]]:
         yield {"error": type(error).__name__, "names": _names(error)}
 
 
+MODES: dict[str, Callable[[str], Iterator[dict[str, Any]]]] = {
+    "settings": settings,
+    "alembic": alembic,
+    "rehearse": rehearse,
+    "serve": serve,
+}
+
+
 def main() -> int:
     mode, argument, descriptor = sys.argv[1], sys.argv[2], int(sys.argv[3])
     _detach()
     sys.argv = [argument]
     with os.fdopen(descriptor, "w") as stream:
-        for outcome in {"settings": settings, "alembic": alembic}[mode](argument):
+        for outcome in MODES[mode](argument):
             stream.write(json.dumps(outcome) + "\n")
             stream.flush()
-    os._exit(0)  # threads that the project has left running must not keep this process
+    if mode != "serve":
+        os._exit(0)  # threads that the project has left running must not keep this process
+    return 0
 
 
 if __name__ == "__main__":

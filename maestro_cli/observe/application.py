@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 8.0
 MAXIMUM_OUTCOME = 1_000_000
-Mode = Literal["settings", "alembic"]
+Mode = Literal["settings", "alembic", "rehearse", "serve"]
 
 
 class ApplicationError(MaestroError):
@@ -40,7 +41,13 @@ def interpreter(ctx: Context) -> str:
 
 
 def run_application(
-    ctx: Context, mode: Mode, argument: str, *, timeout_s: float | None = None
+    ctx: Context,
+    mode: Mode,
+    argument: str,
+    *,
+    timeout_s: float | None = None,
+    environment: Mapping[str, str] | None = None,
+    on_outcome: Callable[[dict[str, Any]], None] | None = None,
 ) -> tuple[list[dict[str, Any]], str | None]:
     """Run one piece and return its outcomes; `_application.py` documents each.
 
@@ -49,6 +56,8 @@ def run_application(
         mode: Which piece.
         argument: What it works on.
         timeout_s: TIMEOUT_S where it is None.
+        environment: What it sees instead of what the service would see.
+        on_outcome: Called with each outcome; the process waits for its return.
 
     Returns:
         The outcomes in order, and why there is not another one where the process did not end by itself.
@@ -64,7 +73,7 @@ def run_application(
         process = subprocess.Popen(
             [python, str(program), mode, argument, str(sending)],
             cwd=ctx.loaded.root,
-            env={**variables(ctx), "PYTHONDONTWRITEBYTECODE": "1"},
+            env={**(variables(ctx) if environment is None else environment), "PYTHONDONTWRITEBYTECODE": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -78,7 +87,7 @@ def run_application(
     finally:
         os.close(sending)
     try:
-        data, whole = _read(receiving, timeout_s)
+        data, whole = _read(receiving, timeout_s, _answering(process, on_outcome))
     finally:
         os.close(receiving)
         _end(process)
@@ -104,7 +113,22 @@ def outcome_of(outcomes: tuple[list[dict[str, Any]], str | None], index: int = 0
     return found[index]
 
 
-def _read(descriptor: int, timeout_s: float) -> tuple[bytes, bool]:
+def _answering(
+    process: subprocess.Popen[bytes], on_outcome: Callable[[dict[str, Any]], None] | None
+) -> Callable[[bytes], None]:
+    """What to do with each line: look at it, and let the process go on."""
+
+    def answer(line: bytes) -> None:
+        if on_outcome is not None and process.stdin is not None:
+            on_outcome(json.loads(line))
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.write(b".")
+                process.stdin.flush()
+
+    return answer
+
+
+def _read(descriptor: int, timeout_s: float, on_line: Callable[[bytes], None]) -> tuple[bytes, bool]:
     """All that is written until the other end closes; False where that takes too long or is too much."""
     end = time.monotonic() + timeout_s
     data = b""
@@ -115,7 +139,10 @@ def _read(descriptor: int, timeout_s: float) -> tuple[bytes, bool]:
         piece = os.read(descriptor, 65536)
         if not piece:
             return data, True
+        begun = data.rpartition(b"\n")[2]
         data += piece
+        for line in (begun + piece).split(b"\n")[:-1]:
+            on_line(line)
     return data, False
 
 
