@@ -42,7 +42,7 @@ CREATE TABLE artifact_usage (
     project_id uuid NOT NULL REFERENCES projects, used_at timestamptz DEFAULT now());
 CREATE TABLE team_members (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), project_id uuid NOT NULL REFERENCES projects);
 CREATE TABLE process_metrics (
-    id uuid PRIMARY KEY DEFAULT gen_random_uuid(), project_id uuid NOT NULL REFERENCES projects,
+    id uuid DEFAULT gen_random_uuid(), project_id uuid NOT NULL,
     metric_type text NOT NULL, metric_value float, timestamp timestamptz DEFAULT now(), meta json);
 CREATE TABLE predictions (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(), project_id uuid NOT NULL REFERENCES projects,
@@ -55,6 +55,7 @@ INSERT INTO process_metrics (id, project_id, metric_type, metric_value, timestam
     SELECT md5('m' || i)::uuid, md5('p' || 1 + i % 1000)::uuid, 'metric' || i % 20, i, now() - i * interval '1 s',
            json_build_object('run', i, 'host', 'worker-' || i % 50, 'note', 'a note of some words for the width of a row')
     FROM generate_series(1, {metrics}) i;
+ALTER TABLE process_metrics ADD PRIMARY KEY (id), ADD FOREIGN KEY (project_id) REFERENCES projects;
 CREATE INDEX ON process_metrics (project_id);
 """
 
