@@ -20,7 +20,7 @@ WARN_TIMES = 2
 @check(
     "health.disk",
     component="infrastructure",
-    priority="high",
+    priority="medium",
     faults=("disk-full", "disk-of-the-log-full"),
 )
 def disk(ctx: Context) -> Finding:

@@ -25,7 +25,6 @@ CREDITS = {"pass": Fraction(1), "warn": Fraction(1, 2), "fail": Fraction(0), "er
 
 NOT_IN_THE_DEMO = {
     "health.replication-lag",
-    "readiness.backups",
     "readiness.dependencies",
     "readiness.load-test",
     "readiness.static-analysis",

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from maestro_cli.demo.processes import LOOPBACK
-from maestro_cli.demo.service import APPLICATION_ROLE, DATABASE, OWNER_ROLE, ServiceProject
+from maestro_cli.demo.service import APPLICATION_ROLE, DATABASE, OWNER_ROLE, SCRATCH_ROLE, ServiceProject
 from maestro_cli.errors import MaestroError, UsageError
 
 if TYPE_CHECKING:
@@ -55,7 +55,33 @@ class DemoProject:
             raise UsageError(f"{directory} is not empty", hint="Name a new folder: maestro demo --keep NEW-FOLDER")
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         ServiceProject.create(directory)
-        return cls(directory)
+        project = cls(directory)
+        project.observe_operation()
+        return project
+
+    def observe_operation(self) -> None:
+        """Take the template's word for what only the machine of the database sees: backups, and the log's archive."""
+        file = self.directory / "maestro.yaml"
+        text = file.read_text("utf-8")
+        for key in ("backups", "wal_archiving"):
+            if f"  # {key}:" not in text:
+                raise MaestroError(f"the demo's maestro.yaml has no {key}")  # pragma: no cover - a broken installation
+            text = text.replace(f"  # {key}:", f"  {key}:")
+        file.write_text(text, "utf-8")
+
+    def add_to_environment(self, values: Mapping[str, Path]) -> None:
+        """Add paths that are known only when the servers run to `.env`."""
+        with (self.directory / ".env").open("a", encoding="utf-8") as stream:
+            stream.writelines(f"{name}={path}\n" for name, path in values.items())
+
+    def back_up(self, programs: Path, url: str) -> None:
+        """Dump the database, as a nightly job would."""
+        folder = self.directory / "backups"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        parts = urlsplit(url)
+        address = urlunsplit(parts._replace(netloc=f"{parts.username}@{parts.hostname}:{parts.port}"))
+        argv = [str(programs / "pg_dump"), "-Fc", "-f", str(folder / "nightly.dump"), address]
+        self._run(argv, {"PGPASSWORD": unquote(parts.password or "")})
 
     def write_environment(self, ports: Ports, now: datetime) -> None:
         """Generate `.env` as `maestro secrets generate` does, with the demo's addresses in it."""
@@ -176,5 +202,8 @@ def _urls(values: Mapping[str, str]) -> dict[str, str]:
     return {
         "DATABASE_URL": url("postgresql", APPLICATION_ROLE, values["POSTGRES_PASSWORD"], "POSTGRES", DATABASE),
         "ADMIN_DATABASE_URL": url("postgresql", OWNER_ROLE, values["POSTGRES_OWNER_PASSWORD"], "POSTGRES", DATABASE),
+        "SCRATCH_DATABASE_URL": url(
+            "postgresql", SCRATCH_ROLE, values["POSTGRES_SCRATCH_PASSWORD"], "POSTGRES", "postgres"
+        ),
         "REDIS_URL": url("redis", values["REDIS_USER"], values["REDIS_PASSWORD"], "REDIS", "0"),
     }

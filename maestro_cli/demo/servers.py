@@ -16,6 +16,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -26,6 +27,7 @@ from maestro_cli.errors import MaestroError
 from maestro_cli.redaction import Secret
 
 SUPERUSER = "postgres"
+ARCHIVE_SECONDS = 10
 VALKEY_ADMIN = "admin"
 VALKEY_APPLICATION = "app"
 APPLICATION_KEYS = ("token:*", "rate:*", "maestro:*")
@@ -103,6 +105,31 @@ class EmbeddedPostgres(EmbeddedServer):
         if self._data is None:
             raise MaestroError("PostgreSQL has no data folder")
         return self._data
+
+    def archive_now(self) -> None:
+        """Close the present segment of the log and wait until it is in the archive.
+
+        Raises:
+            MaestroError: When it does not come there.
+        """
+        import psycopg2
+
+        connection = psycopg2.connect(self.admin_url.reveal())
+        connection.autocommit = True
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_walfile_name(pg_switch_wal())")
+                end = time.monotonic() + ARCHIVE_SECONDS
+                query = "SELECT last_archived_wal >= %s FROM pg_stat_archiver"
+                segment = cursor.fetchone()
+                cursor.execute(query, segment)
+                while cursor.fetchone() != (True,):
+                    if time.monotonic() > end:
+                        raise MaestroError("PostgreSQL does not archive its log", hint=f"see {self.log}")
+                    time.sleep(0.02)
+                    cursor.execute(query, segment)
+        finally:
+            connection.close()
 
     def close(self) -> None:
         """Stop it and remove what lies outside its folder."""

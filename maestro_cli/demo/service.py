@@ -25,6 +25,7 @@ from maestro_cli.redaction import Secret
 DATABASE = "maestro_ml"
 OWNER_ROLE = "maestro_owner"
 APPLICATION_ROLE = "maestro_app"
+SCRATCH_ROLE = "maestro_scratch"
 START_SECONDS = 30
 COMMAND_SECONDS = 60
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", ".*_cache", ".coverage", "reports", ".env", "certs", "*.log")
@@ -35,8 +36,15 @@ def template_folder() -> Path:
     return Path(str(resources.files("maestro_cli.templates"))) / "service"
 
 
-def provision(admin_url: Secret, *, owner_password: Secret, app_password: Secret, database: str = DATABASE) -> None:
-    """Make the two roles and the database, as the template's bootstrap.sql does; what is there already stays.
+def provision(
+    admin_url: Secret,
+    *,
+    owner_password: Secret,
+    app_password: Secret,
+    scratch_password: Secret | None = None,
+    database: str = DATABASE,
+) -> None:
+    """Make the roles and the database, as the template's bootstrap.sql does; what is there already stays.
 
     The owner runs migrations; the application's role owns nothing, creates nothing and can't pass row-level security.
 
@@ -44,6 +52,7 @@ def provision(admin_url: Secret, *, owner_password: Secret, app_password: Secret
         admin_url: A superuser's URL (libpq form) of any database of the server.
         owner_password: Password of `maestro_owner`.
         app_password: Password of `maestro_app`.
+        scratch_password: Password of `maestro_scratch`, which makes databases for rehearsals; no such role where it is None.
         database: Name of the database.
     """
     import psycopg2
@@ -52,14 +61,17 @@ def provision(admin_url: Secret, *, owner_password: Secret, app_password: Secret
     connection = psycopg2.connect(admin_url.reveal())
     connection.autocommit = True
     name, owner, application = (sql.Identifier(word) for word in (database, OWNER_ROLE, APPLICATION_ROLE))
-    restricted = sql.SQL("LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS")
+    restricted = sql.SQL("LOGIN NOSUPERUSER NOCREATEROLE NOBYPASSRLS")
+    roles = [(owner, owner_password, "NOCREATEDB INHERIT"), (application, app_password, "NOCREATEDB NOINHERIT")]
+    if scratch_password is not None:
+        roles.append((sql.Identifier(SCRATCH_ROLE), scratch_password, "CREATEDB INHERIT"))
     try:
         with connection.cursor() as cursor:
-            for role, word, inherit in ((owner, owner_password, "INHERIT"), (application, app_password, "NOINHERIT")):
+            for role, word, rights in roles:
                 cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role.string,))
                 verb = sql.SQL("ALTER" if cursor.fetchone() else "CREATE")
                 statement = sql.SQL("{} ROLE {} {} {} PASSWORD {}")
-                cursor.execute(statement.format(verb, role, restricted, sql.SQL(inherit), sql.Literal(word.reveal())))
+                cursor.execute(statement.format(verb, role, restricted, sql.SQL(rights), sql.Literal(word.reveal())))
             # `maestro migrate verify` runs as the owner and proves the isolation as the service's role.
             cursor.execute(sql.SQL("GRANT {} TO {}").format(application, owner))
             cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (database,))

@@ -17,7 +17,7 @@ from maestro_cli.demo.plants import Plant, plant_of
 from maestro_cli.demo.processes import free_port
 from maestro_cli.demo.project import PASSED_ON, DemoProject, Ports
 from maestro_cli.demo.servers import EmbeddedPostgres, EmbeddedValkey
-from maestro_cli.demo.service import RunningService, provision
+from maestro_cli.demo.service import DATABASE, RunningService, provision
 from maestro_cli.errors import MaestroError
 from maestro_cli.model import Report, Status
 from maestro_cli.redaction import Secret
@@ -92,7 +92,7 @@ class Demo:
         with self._step("project folder"):
             self.project = DemoProject.create(self.directory)
         servers = self.directory / SERVERS
-        self.postgres = EmbeddedPostgres(servers / "postgres", port=free_port())
+        self.postgres = EmbeddedPostgres(servers / "postgres", port=free_port(), archive=True)
         self.valkey = EmbeddedValkey(servers / "valkey", port=free_port())
         ports = Ports(free_port(), self.postgres.port, self.valkey.port)
         with self._step("secrets, in .env at mode 0600"):
@@ -111,6 +111,9 @@ class Demo:
             self.project.service.seed(self.environment)
         with self._step("the service's own tests, on these servers"):
             self.project.run_tests()
+        with self._step("a dump, and the log in its archive"):
+            self.project.back_up(self.postgres.programs, self.postgres.url_for(DATABASE).reveal())
+            self.postgres.archive_now()
         if plant is not None:
             if plant.seed_faults:
                 self.project.service.seed({**self.environment, **_planting(plant.seed_faults)})
@@ -130,7 +133,12 @@ class Demo:
                 self.postgres.admin_url,
                 owner_password=Secret(self.environment["POSTGRES_OWNER_PASSWORD"]),
                 app_password=Secret(self.environment["POSTGRES_PASSWORD"]),
+                scratch_password=Secret(self.environment["POSTGRES_SCRATCH_PASSWORD"]),
             )
+            self.project.add_to_environment(
+                {"POSTGRES_DATA": self.postgres.data, "POSTGRES_PROGRAMS": self.postgres.programs}
+            )
+            self.environment = self.project.environment()
 
     def _migrate_tenants(self) -> None:
         from maestro_cli.tenants.runner import apply
