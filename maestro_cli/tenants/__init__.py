@@ -64,8 +64,8 @@ def script(url: str, tenancy: Tenancy, *, contract: bool = False) -> str:
         found = plan(url, tenancy, contract=contract)
         statements = [f"{statement};" for step in found.steps for statement in step.sql]
         return "\n".join(["PRAGMA foreign_keys = OFF;", *statements])
-    from maestro_cli.tenants.runner import current_plan
     from maestro_cli.tenants.plan_script import render
+    from maestro_cli.tenants.runner import current_plan
     from maestro_cli.tenants.session import Session
 
     with Session(url, schema=tenancy.schema) as session:

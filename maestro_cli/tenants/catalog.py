@@ -18,6 +18,8 @@ class Column:
     default: str | None
     identity: bool = False
     generated: bool = False
+    inherited: bool = False
+    """Comes from a table that this one inherits from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,10 @@ class Constraint:
     definition: str | None
     comment: str | None
     inherited: bool
+    deferrable: bool = False
+    deferred: bool = False
+    set_columns: tuple[str, ...] = ()
+    """The columns that ON DELETE SET NULL (or DEFAULT) names; empty where it means all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,9 @@ class Index:
     definition: str | None
     parent: str | None
     comment: str | None
+    clustered: bool = False
+    identity: bool = False
+    """Whether it is the table's REPLICA IDENTITY."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ ORDER BY c.relname"""
 
 _COLUMNS = """
 SELECT c.relname, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
-       CASE WHEN a.atthasdef THEN pg_get_expr(d.adbin, d.adrelid) END, a.attidentity <> '', a.attgenerated <> ''
+       CASE WHEN a.atthasdef THEN pg_get_expr(d.adbin, d.adrelid) END, a.attidentity <> '', a.attgenerated <> '', a.attinhcount > 0
 FROM pg_class c
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
@@ -50,7 +50,7 @@ SELECT k.conname, k.contype, c.relname, k.conkey, k.convalidated, rn.nspname, r.
          ARRAY(SELECT a.attname::text FROM unnest(k.confkey) WITH ORDINALITY u(n, i)
                JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.n ORDER BY u.i) ELSE '{}' END,
        k.confdeltype, k.confupdtype, CASE WHEN k.contype IN ('u', 'x', 'c') THEN pg_get_constraintdef(k.oid) END,
-       e.description, k.conparentid <> 0
+       e.description, k.conparentid <> 0, k.condeferrable, k.condeferred, {set_columns}
 FROM pg_constraint k
 JOIN pg_class c ON c.oid = k.conrelid
 LEFT JOIN pg_class r ON r.oid = k.confrelid
@@ -59,10 +59,14 @@ LEFT JOIN pg_description e ON e.objoid = k.oid AND e.classoid = 'pg_constraint':
 WHERE c.relnamespace = %s AND k.contype IN ('p', 'u', 'f', 'c', 'x')
 ORDER BY c.relname, k.conname"""
 
+_SET_COLUMNS = "k.confdelsetcols"
+"""PostgreSQL 15 and later."""
+
 _INDEXES = """
 SELECT i.relname, c.relname, x.indkey::int2[], x.indnkeyatts, x.indisunique, x.indisprimary, x.indisvalid, x.indisready,
        k.conname, x.indpred IS NOT NULL,
-       CASE WHEN x.indisunique AND NOT x.indisprimary THEN pg_get_indexdef(x.indexrelid) END, p.relname, e.description
+       CASE WHEN x.indisunique AND NOT x.indisprimary THEN pg_get_indexdef(x.indexrelid) END, p.relname, e.description,
+       x.indisclustered, x.indisreplident
 FROM pg_index x
 JOIN pg_class i ON i.oid = x.indexrelid
 JOIN pg_class c ON c.oid = x.indrelid
@@ -169,8 +173,21 @@ def read(session: Session, schema: str) -> Catalog:
         database=session.execute("SELECT current_database()")[0][0],
         tables=tables,
         constraints=_by_table(
-            Constraint(name, kind, table, _named(key, numbers[table]), valid, schema_, other, tuple(keys), *rest)
-            for name, kind, table, key, valid, schema_, other, keys, *rest in rows(_CONSTRAINTS)
+            Constraint(  # type: ignore[misc] # the rest is what lies between
+                name,
+                kind,
+                table,
+                _named(key, numbers[table]),
+                valid,
+                schema_,
+                other,
+                tuple(keys),
+                *rest,
+                set_columns=_named(emptied, numbers[table]),
+            )
+            for name, kind, table, key, valid, schema_, other, keys, *rest, emptied in rows(
+                _CONSTRAINTS.replace("{set_columns}", _SET_COLUMNS if session.server_version >= 150000 else "NULL")
+            )
         ),
         indexes=_by_table(
             Index(name, table, tuple(numbers[table].get(number) for number in key), *rest)

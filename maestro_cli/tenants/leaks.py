@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from maestro_cli.tenants import sql
 from maestro_cli.tenants.catalog import Catalog, Constraint, Policy, Table
 from maestro_cli.tenants.findings import Finding, Severity
+from maestro_cli.tenants.planner_composite import crossing_keys
 from maestro_cli.tenants.planner_contract import is_strict
-from maestro_cli.tenants.planner_index import crossing
 from maestro_cli.tenants.policies import COMMANDS, is_tied, policies_of, tied
 from maestro_cli.tenants.spec import Spec
 
@@ -158,13 +158,15 @@ def _oracles(table: str, spec: Spec, catalog: Catalog) -> Iterator[Finding]:
 
 
 def _crossing(table: str, spec: Spec, catalog: Catalog) -> Iterator[Finding]:
-    keys = list(catalog.foreign_keys(table))
-    for key in keys:
-        if crossing(key, spec) and not key.inherited and not any(_covers(other, key, spec) for other in keys):
+    for key in crossing_keys(table, spec, catalog):
+        if not any(_covers(other, key, spec) for other in catalog.foreign_keys(key.table)):
             columns = ", ".join(key.columns)
             message = f"({columns}) may point to another tenant's row of {key.referenced}, and tells whether it exists"
             yield Finding(
-                "crossing-key", f"{table}.{key.name}", message, fix="composite_keys: true, then maestro migrate apply"
+                "crossing-key",
+                f"{key.table}.{key.name}",
+                message,
+                fix="composite_keys: true, then maestro migrate apply",
             )
 
 

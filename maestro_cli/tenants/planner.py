@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from maestro_cli.errors import ConfigurationError
 from maestro_cli.tenants.catalog import Catalog
 from maestro_cli.tenants.planner_checks import notes, problems
+from maestro_cli.tenants.planner_composite import composite_keys
 from maestro_cli.tenants.planner_contract import contract
 from maestro_cli.tenants.planner_expand import backfill, expand, keys_by_partition, not_null, tenants_table, validate
-from maestro_cli.tenants.planner_index import composite_keys, indexes, per_tenant
+from maestro_cli.tenants.planner_index import indexes
 from maestro_cli.tenants.planner_partitions import partition_keys
-from maestro_cli.tenants.spec import JoinPath, Spec, TableSpec
+from maestro_cli.tenants.planner_uniques import per_tenant
+from maestro_cli.tenants.spec import JoinPath, Spec, TableSpec, heirs_last
 from maestro_cli.tenants.steps import Plan, Step
 
 
@@ -58,7 +60,7 @@ def make(spec: Spec, catalog: Catalog, *, contracting: bool = False) -> Plan:
 
 def _steps(spec: Spec, catalog: Catalog, *, contracting: bool) -> Iterator[Step]:
     yield from tenants_table(spec, catalog)
-    for table in spec.tables:
+    for table in heirs_last(spec.tables, catalog):
         yield from expand(table, spec, catalog)
     for table in parents_first(spec.tables):
         yield from backfill(table, spec, catalog)

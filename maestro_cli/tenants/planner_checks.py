@@ -148,10 +148,6 @@ def _unique_notes(table: TableSpec, spec: Spec, catalog: Catalog) -> Iterator[No
                 unique.name,
                 f"{table.name} ({columns}) is unique over all tenants, and tells one what another has: unique: per_tenant?",
             )
-        elif catalog.tables[table.name].partitioned:
-            yield Note(
-                "unique", unique.name, f"{table.name} is partitioned: make ({columns}) unique per tenant by hand"
-            )
 
 
 def _crossing_notes(spec: Spec, catalog: Catalog) -> Iterator[Note]:

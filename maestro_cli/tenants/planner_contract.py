@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from maestro_cli.tenants import sql
-from maestro_cli.tenants.catalog import Catalog, Index, Table
+from maestro_cli.tenants.catalog import Catalog, Constraint, Index, Table
 from maestro_cli.tenants.planner_expand import TRIGGER, brief, function_name, strong
-from maestro_cli.tenants.planner_index import _named, concurrent, replacement_name
+from maestro_cli.tenants.planner_index import concurrent, named
+from maestro_cli.tenants.planner_uniques import old_uniques
 from maestro_cli.tenants.policies import complete
 from maestro_cli.tenants.spec import Spec, TableSpec
 from maestro_cli.tenants.steps import Mode, Phase, Step
@@ -71,31 +72,47 @@ def _strict(table: TableSpec, spec: Spec, catalog: Catalog) -> Iterator[Step]:
         yield brief("strict", table.name, title, *statements, locks=strong(table.name), phase=Phase.CONTRACT)
 
 
-def replaced_uniques(table: TableSpec, spec: Spec, catalog: Catalog) -> Iterator[Index]:
-    """Old uniques that a unique per tenant stands for and that no foreign key needs."""
-    if not table.per_tenant or catalog.tables[table.name].partitioned:
-        return
-    needed = {
-        frozenset(key.referenced_columns)
+def needing(old: Index, spec: Spec, catalog: Catalog) -> list[Constraint]:
+    """The foreign keys that an old unique can't go before."""
+    over = frozenset(old.columns[: old.key_columns])
+    return [
+        key
         for keys in catalog.constraints.values()
         for key in keys
-        if key.kind == "f" and key.referenced == table.name and key.referenced_schema == spec.schema
-    }
-    for old in catalog.uniques(table.name):
-        if spec.column not in old.columns and frozenset(old.columns[: old.key_columns]) not in needed:
-            yield old
+        if key.kind == "f"
+        and key.referenced == old.table
+        and key.referenced_schema == spec.schema
+        and frozenset(key.referenced_columns) == over
+        and not old.partial
+    ]
 
 
 def _drop_old_uniques(table: TableSpec, spec: Spec, catalog: Catalog) -> Iterator[Step]:
-    for old in replaced_uniques(table, spec, catalog):
-        title = f"drop {old.name}: {replacement_name(old, spec)} stands for it"
+    """The old uniques that a unique per tenant stands for and that no foreign key needs."""
+    if not table.per_tenant:
+        return
+    for old, new in old_uniques(table.name, spec, catalog):
+        if needing(old, spec, catalog):
+            continue
+        title = f"drop {old.name}: {new} stands for it"
+        qualified = spec.qualified(old.table)
+        if old.identity:
+            # Without an identity an UPDATE of a published table is refused.
+            moved = f"ALTER TABLE {qualified} REPLICA IDENTITY USING INDEX {sql.identifier(new)}"
+            step = brief(
+                "identity", old.table, f"REPLICA IDENTITY: {new}", moved, locks=strong(old.table), phase=Phase.CONTRACT
+            )
+            yield named(step, new)
         if old.constraint is not None:
-            dropped = f"ALTER TABLE {spec.qualified(table.name)}\n    DROP CONSTRAINT IF EXISTS {sql.identifier(old.constraint)}"
-            step = brief("drop-unique", table.name, title, dropped, locks=strong(table.name), phase=Phase.CONTRACT)
-            yield _named(step, old.name)
+            dropped = f"ALTER TABLE {qualified}\n    DROP CONSTRAINT IF EXISTS {sql.identifier(old.constraint)}"
+        elif catalog.tables[old.table].partitioned:
+            dropped = f"DROP INDEX IF EXISTS {spec.qualified(old.name)}"
         else:
             dropped = f"DROP INDEX CONCURRENTLY IF EXISTS {spec.qualified(old.name)}"
-            yield concurrent("drop-unique", table.name, title, dropped, builds=old.name, catalog=catalog)
+            yield concurrent("drop-unique", old.table, title, dropped, builds=old.name, catalog=catalog)
+            continue
+        step = brief("drop-unique", old.table, title, dropped, locks=strong(old.table), phase=Phase.CONTRACT)
+        yield named(step, old.name)
 
 
 def _revoke(spec: Spec, catalog: Catalog) -> Iterator[Step]:

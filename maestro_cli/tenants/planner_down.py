@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 
 from maestro_cli.tenants import sql
-from maestro_cli.tenants.catalog import Catalog, Index, Table
+from maestro_cli.tenants.catalog import Catalog, Table
 from maestro_cli.tenants.names import unique_name
 from maestro_cli.tenants.planner_contract import POLICY
 from maestro_cli.tenants.planner_expand import TRIGGER, brief, function_name, tenant_key
-from maestro_cli.tenants.planner_index import REPLACES, concurrent, drop_invalid
-from maestro_cli.tenants.spec import Spec, TableSpec
+from maestro_cli.tenants.planner_index import concurrent
+from maestro_cli.tenants.planner_restore import restore_uniques
+from maestro_cli.tenants.spec import Spec, TableSpec, heirs_last
 from maestro_cli.tenants.steps import Lock, LockMode, Mode, Phase, Plan, Step
 
 _OUR_COLUMNS = frozenset(
@@ -55,16 +55,17 @@ def _migrated(spec: Spec, catalog: Catalog) -> list[TableSpec]:
 def _steps(spec: Spec, catalog: Catalog, *, keep_tenants: bool) -> Iterator[Step]:
     tables = _migrated(spec, catalog)
     for table in tables:
-        yield from _old_uniques(table, spec, catalog)
+        yield from restore_uniques(table, spec, catalog)
     for table in tables:
         for member in catalog.tree(table.name):
             yield from _open(member, spec, catalog)
-    for table in tables:
-        yield from _composite_keys(table, spec, catalog)
-    for table in tables:
-        yield from _indexes(table, spec, catalog)
-    for table in reversed(tables):
-        yield _column(table, spec, catalog)
+    members = [member.name for table in tables for member in catalog.tree(table.name)]
+    for name in members:
+        yield from _composite_keys(name, spec, catalog)
+    for name in members:
+        yield from _indexes(name, spec, catalog)
+    for table in reversed(heirs_last(tables, catalog)):
+        yield from _column(table, spec, catalog)
     if not keep_tenants and _ours(spec, catalog):
         dropped = f"DROP TABLE {spec.qualified(spec.tenants)}"
         locks = (Lock(spec.tenants, LockMode.ACCESS_EXCLUSIVE),)
@@ -90,59 +91,6 @@ def _ours(spec: Spec, catalog: Catalog) -> bool:
     return unique_name(spec.tenants, ["slug"]) in names and not strangers and spec.tenants not in catalog.views
 
 
-def _old_uniques(table: TableSpec, spec: Spec, catalog: Catalog) -> Iterator[Step]:
-    """What the contract step dropped, built again from the note on what replaced it.
-
-    First of all: where two tenants have the same value this fails, and nothing has been undone yet.
-    """
-    for index in catalog.indexes.get(table.name, ()):
-        if not (index.comment or "").startswith(REPLACES):
-            continue
-        kind, _, rest = str(index.comment).removeprefix(REPLACES).partition(" ")
-        old, constraint = _described(kind, rest)
-        there = catalog.index(old)
-        if there is not None and there.valid and (kind == "index" or there.constraint):
-            continue
-        if there is not None and not there.valid:
-            yield drop_invalid(there, spec, catalog)
-        if there is None or not there.valid:
-            statement = _rebuilt(kind, rest, old, index, spec)
-            step = concurrent("restore", table.name, f"build {old} again", statement, builds=old, catalog=catalog)
-            yield replace(step, phase=Phase.DOWN)
-        if constraint is not None:
-            quoted = sql.identifier(old)
-            added = f"ALTER TABLE {spec.qualified(table.name)}\n    ADD CONSTRAINT {quoted} UNIQUE USING INDEX {quoted}{constraint}"
-            locks = (Lock(table.name, LockMode.ACCESS_EXCLUSIVE),)
-            title = f"make {old} a constraint again"
-            step = brief("restore-constraint", table.name, title, added, locks=locks, phase=Phase.DOWN)
-            yield replace(step, id=f"restore-constraint:{old}")
-
-
-def _described(kind: str, rest: str) -> tuple[str, str | None]:
-    """The old name, and for a constraint what stands behind it (DEFERRABLE …)."""
-    pattern = r'"(?:[^"]|"")+"|\S+'
-    text = rest if kind == "constraint" else rest.partition(" INDEX ")[2]
-    match = re.match(pattern, text)
-    quoted = match.group(0) if match else text
-    name = quoted[1:-1].replace('""', '"') if quoted.startswith('"') else quoted
-    if kind != "constraint":
-        return name, None
-    deferring = re.search(r"DEFERRABLE.*$", rest)
-    return name, f" {deferring.group(0)}" if deferring else ""
-
-
-def _rebuilt(kind: str, rest: str, old: str, index: Index, spec: Spec) -> str:
-    if kind == "index":
-        return rest.replace("CREATE UNIQUE INDEX ", "CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS ", 1)
-    # The constraint's index had what the new one has, but for the tenant in front.
-    _, _, tail = (index.definition or "").partition(" USING ")
-    tail = tail.replace(f"({sql.identifier(spec.column)}, ", "(", 1)
-    return (
-        f"CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS {sql.identifier(old)}\n"
-        f"    ON {spec.qualified(index.table)} USING {tail}"
-    )
-
-
 def _open(table: Table, spec: Spec, catalog: Catalog) -> Iterator[Step]:
     """Row-level security off, and a default that lets old code insert again, in one moment."""
     statements = []
@@ -163,44 +111,52 @@ def _open(table: Table, spec: Spec, catalog: Catalog) -> Iterator[Step]:
         yield brief("open", table.name, title, *statements, locks=locks, phase=Phase.DOWN)
 
 
-def _composite_keys(table: TableSpec, spec: Spec, catalog: Catalog) -> Iterator[Step]:
-    for key in catalog.foreign_keys(table.name):
+def _composite_keys(table: str, spec: Spec, catalog: Catalog) -> Iterator[Step]:
+    for key in catalog.foreign_keys(table):
         if spec.column not in key.columns or key.referenced == spec.tenants or key.inherited:
             continue
-        dropped = f"ALTER TABLE {spec.qualified(table.name)}\n    DROP CONSTRAINT IF EXISTS {sql.identifier(key.name)}"
-        names = dict.fromkeys((str(key.referenced), table.name))
+        dropped = f"ALTER TABLE {spec.qualified(table)}\n    DROP CONSTRAINT IF EXISTS {sql.identifier(key.name)}"
+        names = dict.fromkeys((str(key.referenced), table))
         locks = tuple(Lock(name, LockMode.ACCESS_EXCLUSIVE) for name in names)
-        step = brief("composite-key", table.name, f"drop {key.name}", dropped, locks=locks, phase=Phase.DOWN)
+        step = brief("composite-key", table, f"drop {key.name}", dropped, locks=locks, phase=Phase.DOWN)
         yield replace(step, id=f"composite-key:{key.name}")
 
 
-def _indexes(table: TableSpec, spec: Spec, catalog: Catalog) -> Iterator[Step]:
+def _indexes(table: str, spec: Spec, catalog: Catalog) -> Iterator[Step]:
     """Dropped beside the traffic: within DROP COLUMN they would be dropped under its lock."""
-    for index in catalog.indexes.get(table.name, ()):
-        if spec.column not in index.columns or index.primary:
+    for index in catalog.indexes.get(table, ()):
+        if spec.column not in index.columns or index.primary or index.parent is not None:
             continue
-        locks = (Lock(table.name, LockMode.ACCESS_EXCLUSIVE),)
+        locks = (Lock(table, LockMode.ACCESS_EXCLUSIVE),)
         if index.constraint is not None:
-            dropped = f"ALTER TABLE {spec.qualified(table.name)}\n    DROP CONSTRAINT IF EXISTS {sql.identifier(index.constraint)}"
-            step = brief("unique", table.name, f"drop {index.name}", dropped, locks=locks, phase=Phase.DOWN)
+            dropped = (
+                f"ALTER TABLE {spec.qualified(table)}\n    DROP CONSTRAINT IF EXISTS {sql.identifier(index.constraint)}"
+            )
+            step = brief("unique", table, f"drop {index.name}", dropped, locks=locks, phase=Phase.DOWN)
             yield replace(step, id=f"unique:{index.name}")
-        elif catalog.tables[table.name].partitioned:
+        elif catalog.tables[table].partitioned:
             dropped = f"DROP INDEX IF EXISTS {spec.qualified(index.name)}"
-            step = brief("index", table.name, f"drop {index.name}", dropped, locks=locks, phase=Phase.DOWN)
+            step = brief("index", table, f"drop {index.name}", dropped, locks=locks, phase=Phase.DOWN)
             yield replace(step, id=f"index:{index.name}")
         else:
             dropped = f"DROP INDEX CONCURRENTLY IF EXISTS {spec.qualified(index.name)}"
-            step = concurrent("index", table.name, f"drop {index.name}", dropped, builds=index.name, catalog=catalog)
+            step = concurrent("index", table, f"drop {index.name}", dropped, builds=index.name, catalog=catalog)
             yield replace(step, phase=Phase.DOWN, mode=Mode.CONCURRENT)
 
 
-def _column(table: TableSpec, spec: Spec, catalog: Catalog) -> Step:
+def _column(table: TableSpec, spec: Spec, catalog: Catalog) -> Iterator[Step]:
     alter = f"ALTER TABLE {spec.qualified(table.name)}\n    "
     key = tenant_key(table, spec, catalog)
+    found = catalog.tables[table.name]
     parts = [f"DROP CONSTRAINT IF EXISTS {sql.identifier(key.name)}"] if key is not None else []
-    parts.append(f"DROP COLUMN IF EXISTS {sql.identifier(spec.column)}")
+    # An inherited column can't be dropped on its own, and goes with the parent's.
+    inherited = found.columns[spec.column].inherited and spec.table(str(found.parent)) is not None
+    if not inherited:
+        parts.append(f"DROP COLUMN IF EXISTS {sql.identifier(spec.column)}")
+    if not parts:
+        return
     names = [spec.tenants, table.name] if key is not None else [table.name]
     locks = tuple(Lock(name, LockMode.ACCESS_EXCLUSIVE) for name in names)
-    title = f"drop {spec.column} and its foreign key"
+    title = "drop the foreign key" if inherited else f"drop {spec.column} and its foreign key"
     statement = alter + ",\n    ".join(parts)
-    return brief("column", table.name, title, statement, locks=locks, phase=Phase.DOWN)
+    yield brief("column", table.name, title, statement, locks=locks, phase=Phase.DOWN)

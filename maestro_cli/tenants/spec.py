@@ -164,6 +164,16 @@ def _assign(assign: str | None) -> JoinPath | Expression | None:
     return Expression(assign.strip())
 
 
+def heirs_last(tables: Iterable[TableSpec], catalog: Catalog) -> list[TableSpec]:
+    """The tables so that one that inherits from another comes after it: the column comes to it, and goes, with that one."""
+
+    def depth(name: str | None) -> int:
+        found = catalog.tables.get(name) if name is not None else None
+        return 0 if found is None else 1 + depth(found.parent)
+
+    return sorted(tables, key=lambda table: depth(table.name))
+
+
 def candidates(spec: Spec, catalog: Catalog) -> Iterator[str]:
     """Tables that could be a tenant's: not the tenants', not shared, not a tool's, not an extension's, no partition."""
     left_out = {spec.tenants, *spec.shared, *VERSION_TABLES}
