@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import secrets
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +28,8 @@ class Planted:
     values: dict[str, str | None]
     """Column → value as text."""
 
+
+_QUOTED = re.compile(r" \((?:Failing row contains|Key ).*\)$", re.DOTALL)
 
 _NUMBERS = {"smallint": 30_000, "integer": 2_000_000_000, "bigint": 9_000_000_000_000_000_000}
 _FIXED = {
@@ -60,7 +64,7 @@ class Planter:
         self._session = session
         self._spec = spec
         self._catalog = catalog
-        self._rows: dict[tuple[str, str | None], Planted] = {}
+        self._rows: dict[tuple[str, str | None, int], Planted] = {}
         self._busy: set[str] = set()
         self._copied: set[str] = set()
         self._templates: dict[str, dict[str, str | None]] = {}
@@ -88,19 +92,19 @@ class Planter:
             return str(10**17 + secrets.randbelow(10**17))
         return f"maestro-{secrets.token_hex(8)}"
 
-    def row(self, table: str, tenant: str | None) -> Planted:
-        """A row of the tenant (of nobody, for a table without the column), made once.
+    def row(self, table: str, tenant: str | None, number: int = 0) -> Planted:
+        """A row of the tenant (of nobody, for a table without the column), made once; with a number, another one.
 
         Raises:
             Unplantable: The database refuses what could be made up.
         """
-        found = self._rows.get((table, tenant))
+        found = self._rows.get((table, tenant, number))
         if found is None:
             if table in self._busy:
                 raise Unplantable(f"its foreign keys go round in a circle through {table}")
             self._busy.add(table)
             try:
-                found = self._rows[table, tenant] = self._plant(table, tenant)
+                found = self._rows[table, tenant, number] = self._plant(table, tenant)
             finally:
                 self._busy.discard(table)
         return found
@@ -131,7 +135,8 @@ class Planter:
             rows = self._session.execute(f"{statement} RETURNING tableoid::text, ctid::text, {texts}")
         except DatabaseError as error:
             self._session.execute("ROLLBACK TO SAVEPOINT maestro_plant; RELEASE SAVEPOINT maestro_plant")
-            raise Unplantable(error.message) from None
+            # Without the server's detail, which quotes the row: it may be a copy of a real one.
+            raise Unplantable(_QUOTED.sub("", error.message)) from None
         self._session.execute("RELEASE SAVEPOINT maestro_plant")
         if not rows:
             raise Unplantable("a rule or a trigger swallowed the row")
@@ -151,7 +156,7 @@ class Planter:
 
     def _row(self, table: str, tenant: str | None, fixed: dict[str, str]) -> tuple[list[str], list[str]]:
         del tenant
-        unique = self._unique_columns(table)
+        unique = self._unique_columns(table) - self._pointing(table)
         columns, values = [], []
         for column in self._catalog.tables[table].columns.values():
             if column.generated:
@@ -219,20 +224,36 @@ class Planter:
             if column is not None and column != self._spec.column
         }
 
+    def _pointing(self, table: str) -> set[str]:
+        """Columns of foreign keys: what is made up for one of these points nowhere."""
+        return {column for key in self._catalog.foreign_keys(table) for column in key.columns}
+
     def _fixed(self, table: str, tenant: str | None) -> dict[str, str]:
-        """The tenant, and what the foreign keys need."""
+        """The tenant, and what the foreign keys need: a row each, for a check may ask that two differ."""
         fixed: dict[str, str] = {}
         spec, known = self._spec, self._catalog.tables[table].columns
         if tenant is not None and spec.column in known:
             fixed[spec.column] = sql.tenant_literal(tenant, spec.type)
-        for key in self._catalog.foreign_keys(table):
-            if key.referenced == spec.tenants or not all(known[c].not_null for c in key.columns):
+        unique = self._unique_columns(table)
+        numbers: Counter[str] = Counter()
+        for key in sorted(self._catalog.foreign_keys(table), key=lambda key: -len(key.columns)):
+            needed = all(known[c].not_null for c in key.columns)
+            if key.referenced == spec.tenants or not (needed or unique & set(key.columns)):
                 continue
-            for column, value in self._parent(key, tenant).items():
+            if all(column in fixed for column in key.columns):
+                continue  # the same as a composite key's, which came first
+            try:
+                values = self._parent(key, tenant, numbers[str(key.referenced)])
+            except Unplantable:
+                if needed:
+                    raise
+                continue  # it may be empty
+            numbers[str(key.referenced)] += 1
+            for column, value in values.items():
                 fixed.setdefault(column, value)
         return fixed
 
-    def _parent(self, key: Constraint, tenant: str | None) -> dict[str, str]:
+    def _parent(self, key: Constraint, tenant: str | None, number: int) -> dict[str, str]:
         parent = str(key.referenced)
         pairs = list(zip(key.columns, key.referenced_columns, strict=True))
         if key.referenced_schema == self._spec.schema and parent in self._catalog.tables:
@@ -240,7 +261,7 @@ class Planter:
             if parent == key.table:
                 return {}
             if ours:
-                values: dict[str, Any] = self.row(parent, tenant).values
+                values: dict[str, Any] = self._another(parent, tenant, number).values
                 return {c: sql.literal(str(values[r])) for c, r in pairs if values[r] is not None}
         name = sql.qualified(str(key.referenced_schema), parent)
         listed = ", ".join(f"{sql.identifier(r)}::text" for _, r in pairs)
@@ -251,6 +272,14 @@ class Planter:
             raise Unplantable(f"{parent} is empty, and {key.name} needs a row of it")
         values = self.row(parent, None).values
         return {c: sql.literal(str(values[r])) for c, r in pairs}
+
+    def _another(self, table: str, tenant: str | None, number: int) -> Planted:
+        try:
+            return self.row(table, tenant, number)
+        except Unplantable:
+            if number == 0:
+                raise
+            return self.row(table, tenant)
 
     def _made_up(self, column: Column) -> str:
         base, _, modifier = column.type.partition("(")
