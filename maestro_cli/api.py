@@ -125,7 +125,9 @@ def combine(findings: Iterable[Finding]) -> Finding:
         raise ValueError("a check must report at least one finding")
     worst = min(rows, key=lambda finding: _WORST_FIRST.index(finding.status)).status
     speaking = [row for row in rows if row.status is worst]
-    message = "; ".join(dict.fromkeys(row.message for row in speaking))
+    messages = list(dict.fromkeys(row.message for row in speaking))
+    sentences = all(message.endswith(".") for message in messages)
+    message = (" " if sentences else "; ").join(messages)
     remedies = [row.remedy for row in speaking if row.remedy is not None]
     evidence = tuple(
         item for row in sorted(rows, key=lambda row: _WORST_FIRST.index(row.status)) for item in row.evidence

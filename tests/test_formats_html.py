@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from report_strategies import reports
 
 from maestro_cli.formats import html_charts, html_page
-from maestro_cli.model import Report
+from maestro_cli.model import Component, Report, Status
 
 VOID = {"meta", "link", "input", "br"}
 URLS = {"href", "src", "srcset", "action", "formaction", "data", "poster", "background", "xlink:href"}
@@ -114,7 +114,7 @@ def test_a_dead_dependency_is_said_once_and_links_to_what_is_behind_it() -> None
     assert page.text.count("docker compose up -d redis") == 1
     targets = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
     links = [str(attributes["href"])[1:] for tag, attributes in page.elements if tag == "a"]
-    assert len(links) == 4
+    assert len(links) == 6  # "skip to the checks", three behind Redis, two that the gate names
     assert set(links) <= targets
 
 
@@ -152,3 +152,24 @@ JUNK: st.SearchStrategy[Any] = st.recursive(
 @settings(max_examples=100, deadline=None)
 def test_no_trend_is_too_odd(trend: object) -> None:
     assert_harmless(Page(html_page.render(with_trend(trend))))
+
+
+def test_the_gate_leads_to_the_checks_that_it_names_and_backticks_are_code() -> None:
+    report = samples.not_ready()
+    page = Page(html_page.render(report))
+    named = [check.id for check in report.checks if any(check.id in reason for reason in report.gate.reasons)]
+    links = [str(attributes["href"]) for tag, attributes in page.elements if tag == "a"]
+    assert named
+    assert [f"#check-{name}" for name in named if f"#check-{name}" not in links] == []
+    remedied = dataclasses.replace(report.checks[0], status=Status.FAIL, message="never `*` <b> and `a`b")
+    html = html_page.render(dataclasses.replace(report, checks=(remedied,)))
+    assert "never <code>*</code> &lt;b&gt; and <code>a</code>b" in html
+
+
+def test_a_component_that_stays_at_100_is_drawn_at_the_top() -> None:
+    def points(*scores: float) -> list[html_charts.Point]:
+        return [html_charts.Point("", score, {"testing": score}) for score in scores]
+
+    assert 'd="M0.00 0.00 L100.00 0.00"' in html_charts.spark(points(100, 100), Component.TESTING)
+    assert 'd="M0.00 100.00 L100.00 100.00"' in html_charts.spark(points(0, 0), Component.TESTING)
+    assert 'd="M0.00 100.00 L100.00 0.00"' in html_charts.spark(points(40, 80), Component.TESTING)

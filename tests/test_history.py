@@ -215,6 +215,9 @@ def test_difference() -> None:
 
 
 def test_sparklines() -> None:
+    assert sparkline([88.4, 89.1, 91.5, 95.6, 95.0]) == "▄▄▅▇▇"  # 88 to 95 can be seen
+    assert sparkline([100.0, 100.0, None]) == "██ "
+    assert sparkline([None, None]) == "  "
     assert sparkline([0, 50, 100, None, 12.5]) == "▁▅█ ▂"
     assert sparkline([0, 99.9, 100], PLAIN_BARS) == "_##"
 

@@ -18,6 +18,8 @@ app = typer.Typer(cls=MaestroGroup, add_completion=False)
 
 BARS = "▁▂▃▄▅▆▇█"
 PLAIN_BARS = "_.-:=+*#"
+LEAST_SPAN = 20
+"""Points from the lowest bar to the highest, at least."""
 WIDEST = 40
 """Runs that a sparkline shows; older ones are averaged into nothing, they are left out."""
 
@@ -115,9 +117,17 @@ def _sparklines(runs: Sequence[Run], bars: str) -> list[str]:
 
 
 def sparkline(scores: Sequence[float | None], bars: str = BARS) -> str:
-    """One character a score, from 0 to 100; a blank where nothing was measured."""
+    """One character a score; a blank where nothing was measured.
+
+    On a scale of its own, as the report's lines are: from 88 to 95 can be seen, and a wobble is no cliff.
+    """
+    known = [score for score in scores if score is not None]
+    if not known:
+        return " " * len(scores)
     top = len(bars) - 1
-    return "".join(" " if score is None else bars[min(top, max(0, int(score / 100 * len(bars))))] for score in scores)
+    span = max(max(known) - min(known), LEAST_SPAN)
+    low = min(max((max(known) + min(known) - span) / 2, 0), 100 - span)
+    return "".join(" " if score is None else bars[min(top, int((score - low) / span * len(bars)))] for score in scores)
 
 
 def _number(score: float | None) -> str:

@@ -95,9 +95,10 @@ def spark(points: Sequence[Point], component: Component) -> str:
     if sum(score is not None for score in scores) < 2:
         return ""
     known = [score for score in scores if score is not None]
-    # Drawn on its own scale, but never so that a wobble of a few points looks like a cliff.
-    low, high = min(known), max(*known, min(known) + 20)
-    scaled = [None if score is None else 100 * (score - low) / (high - low) for score in scores]
+    # Drawn on its own scale, but never so that a wobble of a few points looks like a cliff, or 100 like nothing.
+    span = max(max(known) - min(known), 20)
+    low = min(max((max(known) + min(known) - span) / 2, 0), 100 - span)
+    scaled = [None if score is None else 100 * (score - low) / span for score in scores]
     return (
         '<svg class="spark" viewBox="-3 -6 106 112" preserveAspectRatio="none" aria-hidden="true" focusable="false">'
         f'<path d="{_line(scaled)}"/></svg>'

@@ -29,6 +29,11 @@ def text(value: str, limit: int = VALUE_SHOWN) -> str:
     return escape(visible(clip(value, limit)), quote=True)
 
 
+def prose(value: str, limit: int = VALUE_SHOWN) -> str:
+    """Foreign text for an element, what stands in backticks as code."""
+    return re.sub(r"`([^`\n]+)`", r"<code>\1</code>", text(value, limit))
+
+
 def line(value: str, limit: int = 500) -> str:
     """Foreign text on one line."""
     return escape(one_line(clip(value, limit)), quote=True)
@@ -99,7 +104,7 @@ def _group(priority: Priority, checks: Sequence[CheckResult], names: dict[int, s
 
 def _article(check: CheckResult, anchor: str) -> str:
     waived = '<span class="pill waived">Waived</span>' if check.waiver else ""
-    message = f'<p class="message">{text(check.message)}</p>' if check.message else ""
+    message = f'<p class="message">{prose(check.message)}</p>' if check.message else ""
     settled = check.status in {Status.PASS, Status.SKIP}
     body = _folded(check) if settled else _open(check)
     return (
@@ -123,7 +128,7 @@ def _open(check: CheckResult) -> str:
 def _why(check: CheckResult) -> str:
     if not check.why:
         return ""
-    return f'<p class="why"><strong class="label">Why it matters</strong>{text(wording.why_text(check))}</p>'
+    return f'<p class="why"><strong class="label">Why it matters</strong>{prose(wording.why_text(check))}</p>'
 
 
 def _folded(check: CheckResult) -> str:
@@ -137,7 +142,7 @@ def remedy(check: CheckResult) -> str:
     """What to do and the next command, ready to copy."""
     fix = ""
     if check.remedy is not None and check.remedy.text:
-        fix = f'<p class="fix"><strong class="label">How to fix it</strong>{text(check.remedy.text)}</p>'
+        fix = f'<p class="fix"><strong class="label">How to fix it</strong>{prose(check.remedy.text)}</p>'
     return (
         f'{fix}<div class="command"><pre><code>{line(wording.next_command(check), VALUE_SHOWN)}</code></pre>'
         '<button type="button" class="quiet copy" hidden><span class="face">Copy</span>'

@@ -18,6 +18,7 @@ from maestro_cli.formats import wording
 from maestro_cli.formats.html_checks import line, text
 from maestro_cli.model import ComponentScore, Report
 
+_CHECK_ID = re.compile(r"[a-z]+\.[a-z0-9-]+")
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 MANY = 100
 """From this many checks on, the browser lays out only those in sight."""
@@ -40,7 +41,7 @@ def render(report: Report, *, width: int = 80, colour: bool = False, verbose: bo
         "script": script,
         "size": "many" if len(report.checks) > MANY else "few",
         "hero": _hero(report),
-        "gate": _gate(report),
+        "gate": _gate(report, names),
         "components": _components(report, points),
         "trend": _trend(report, points),
         "notices": _notices(report, names),
@@ -96,10 +97,16 @@ def _hero(report: Report) -> str:
 </section>"""
 
 
-def _gate(report: Report) -> str:
+def _gate(report: Report, names: dict[int, str]) -> str:
     gate = report.gate
+    links = {check.id: names[id(check)] for check in report.checks}
+
+    def link(match: re.Match[str]) -> str:
+        anchor = links.get(match[0])
+        return match[0] if anchor is None else f'<a href="#{anchor}">{match[0]}</a>'
+
     word = '<span class="pill pass">✔ met</span>' if gate.met else '<span class="pill fail">✘ not met</span>'
-    reasons = "".join(f"<li><span>{line(reason, 2000)}</span></li>" for reason in gate.reasons)
+    reasons = "".join(f"<li><span>{_CHECK_ID.sub(link, line(reason, 2000))}</span></li>" for reason in gate.reasons)
     listed = f'<ul class="reasons">{reasons}</ul>' if reasons else ""
     partial = "<p><strong>The run was interrupted: this report is partial.</strong></p>" if report.interrupted else ""
     return f"""<section class="gate card" aria-labelledby="gate-title">
