@@ -75,16 +75,19 @@ class ProbedPlatform:
             **options,  # type: ignore[arg-type] # the test's own choice
         )
 
-    def run(self, checks: Sequence[Check], **options: object) -> Report:
-        """Run them as the command would."""
+    def run(self, checks: Sequence[Check], *, max_latency_ms: float | None = None, **options: object) -> Report:
+        """Run them as the command would; without a budget of the API's latency where none is given."""
         ctx = self.context(**options)
+        if max_latency_ms is not None and ctx.settings.api is not None:
+            api = replace(ctx.settings.api, max_latency_ms=max_latency_ms)
+            ctx.loaded = replace(ctx.loaded, settings=replace(ctx.settings, api=api))
         try:
             plan = Plan(GateRule("test"), dict.fromkeys(Component, 1.0), deadline_s=60.0)
             deadlines = {check.id: 60.0 for check in checks}
             return run(checks, ctx, replace(plan, deadlines=deadlines, total_s=300.0))
         finally:
             ctx.close()
-            assert ctx.cleanup.left == []
+            assert ctx.cleanup.left == [], ctx.cleanup.left
 
     def stop(self) -> None:
         self.process.terminate()

@@ -26,7 +26,7 @@ DEFAULT_TENANT = "371191e4-9748-4b2a-9c7f-2d986463afa7"
 SECOND_TENANT = "5b2c2a6e-0d6c-4f0b-9a58-6f1f3a9b7c21"
 ORIGINS = ("https://app.example.test", "https://admin.example.test", "https://docs.example.test")
 SAMPLE_ROWS = 5
-ACCOUNTS = {"a": "PROBE_A_PASSWORD", "b": "PROBE_B_PASSWORD", "viewer": "PROBE_VIEWER_PASSWORD"}
+ACCOUNTS = {account: f"PROBE_{account.upper()}_PASSWORD" for account in ("a", "b", "viewer", "inactive")}
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from fault_tables import (
     REFERENCE,
     RESTARTED,
     SINGLE,
+    SLOW,
     TABLES,
     TLS,
     UNSEEN,
@@ -71,9 +72,9 @@ def probed(reference_platform: ReferencePlatform) -> Iterator[ProbedPlatform]:
         running.stop()
 
 
-def statuses(probed: ProbedPlatform, checks: list[Check]) -> dict[str, str]:
+def statuses(probed: ProbedPlatform, checks: list[Check], *, max_latency_ms: float | None = None) -> dict[str, str]:
     """Check → status, of those that did not pass and were not left out."""
-    report = probed.run(checks)
+    report = probed.run(checks, max_latency_ms=max_latency_ms)
     assert {row.id for row in report.checks} == {check.id for check in checks}
     return {row.id: f"{row.status}" for row in report.checks if row.status not in ("pass", "skip")}
 
@@ -88,6 +89,14 @@ def test_the_healthy_service_has_no_finding(probed: ProbedPlatform) -> None:
 def test_a_fault_of_the_service_turns_its_checks_red_and_no_other(probed: ProbedPlatform, fault: str) -> None:
     probed.plant(fault)
     assert statuses(probed, concerned(fault)) == REFERENCE[fault].as_statuses()
+
+
+@pytest.mark.parametrize("fault", SLOW)
+def test_a_fault_that_only_a_budget_of_latency_sees(probed: ProbedPlatform, fault: str) -> None:
+    probed.plant(fault)
+    checks = [check for check in asking(bursts=False) if check.suite == "health"]
+    assert statuses(probed, checks) == {}
+    assert statuses(probed, checks, max_latency_ms=1_400.0) == SLOW[fault].as_statuses()
 
 
 @pytest.mark.parametrize("faults", COMBINED, ids="+".join)
@@ -148,17 +157,17 @@ def test_the_servers_are_as_they_were(probed: ProbedPlatform) -> None:
     assert statuses(probed, looking_at_servers()) == {}
 
 
-PLANTED = {*REFERENCE, *RESTARTED, *DATABASE, *VALKEY, *OTHER_FAULTS, *TLS, *POSTGRES_TLS}
+PLANTED = {*REFERENCE, *RESTARTED, *SLOW, *DATABASE, *VALKEY, *OTHER_FAULTS, *TLS, *POSTGRES_TLS}
 
 
 def test_every_fault_of_the_service_is_looked_for_or_said_not_to_be() -> None:
-    looked_for = {*REFERENCE, *RESTARTED}
+    looked_for = {*REFERENCE, *RESTARTED, *SLOW}
     assert not looked_for & set(UNSEEN)
     assert looked_for | set(UNSEEN) == set(fault_names())
 
 
 def test_a_check_names_the_faults_that_the_matrix_proves() -> None:
-    red = {fault: row.red for fault, row in {**REFERENCE, **RESTARTED}.items()}
+    red = {fault: row.red for fault, row in {**REFERENCE, **RESTARTED, **SLOW}.items()}
     red |= {fault: outside.turns.red for fault, outside in {**DATABASE, **VALKEY}.items()}
     wrong = [
         f"{check.id} claims {fault}, which does not turn it red"

@@ -20,6 +20,7 @@ from maestro_cli.errors import MaestroError, UsageError
 if TYPE_CHECKING:
     from maestro_cli.config import Loaded
 
+PROBE_PASSWORDS = tuple(f"PROBE_{account}_PASSWORD" for account in ("A", "B", "VIEWER", "INACTIVE"))
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH")
 """What of the caller's environment the demo's programs see: a DATABASE_URL of theirs must not become the demo's."""
 
@@ -100,7 +101,7 @@ class DemoProject:
 
         loaded = load(self.directory / "maestro.yaml", environ={}, require_variables=False)
         required = dict(loaded.settings.secrets.required) if loaded.settings.secrets is not None else {}
-        return {**required, "PROBE_A_PASSWORD": 192, "PROBE_B_PASSWORD": 192}
+        return {**required, **dict.fromkeys(PROBE_PASSWORDS, 192)}
 
     @staticmethod
     def _addresses(ports: Ports) -> dict[str, str]:

@@ -133,7 +133,7 @@ class ServiceProject:
     Its environment, for all methods: DATABASE_URL (role maestro_app), ADMIN_DATABASE_URL (role maestro_owner; migrate and
     seed), REDIS_URL, JWT_SECRET_KEY, JWT_REFRESH_SECRET_KEY, API_SECRET_KEY, ENCRYPTION_KEY (32 bytes or more each),
     PROBE_A_PASSWORD and PROBE_B_PASSWORD (seed); optionally ENVIRONMENT, CORS_ORIGINS, RATE_LIMIT_PER_MINUTE,
-    TRUSTED_PROXIES, PROBE_VIEWER_PASSWORD. What is not given is read from `.env` in the folder.
+    TRUSTED_PROXIES, PROBE_VIEWER_PASSWORD, PROBE_INACTIVE_PASSWORD. What is not given is read from `.env` in the folder.
     """
 
     directory: Path

@@ -27,11 +27,12 @@ from service.settings import psycopg2_url
 DEFAULT_TENANT = uuid.UUID("371191e4-9748-4b2a-9c7f-2d986463afa7")
 SECOND_TENANT = uuid.UUID("5b2c2a6e-0d6c-4f0b-9a58-6f1f3a9b7c21")
 ACCOUNTS = (
-    ("a@example.test", "PROBE_A_PASSWORD", DEFAULT_TENANT, "admin"),
-    ("b@example.test", "PROBE_B_PASSWORD", SECOND_TENANT, "admin"),
-    ("viewer@example.test", "PROBE_VIEWER_PASSWORD", DEFAULT_TENANT, "viewer"),
+    ("a@example.test", "PROBE_A_PASSWORD", DEFAULT_TENANT, "admin", True),
+    ("b@example.test", "PROBE_B_PASSWORD", SECOND_TENANT, "admin", True),
+    ("viewer@example.test", "PROBE_VIEWER_PASSWORD", DEFAULT_TENANT, "viewer", True),
+    ("inactive@example.test", "PROBE_INACTIVE_PASSWORD", DEFAULT_TENANT, "member", False),
 )
-"""E-mail, variable of the password, tenant, role. The last account is made only where its variable is set."""
+"""E-mail, variable of the password, tenant, role, whether active. The last two are made only where their variable is set."""
 BEGINNING = datetime(2025, 1, 6, 9, tzinfo=UTC)
 
 
@@ -44,12 +45,13 @@ def seed_accounts(connection: Connection, environ: Mapping[str, str]) -> list[st
     tenant = {"id": SECOND_TENANT, "name": "Second Organization", "slug": "second"}
     connection.execute(upsert(Tenant).values(tenant).on_conflict_do_nothing())
     made = []
-    for email, variable, tenant_id, role in ACCOUNTS:
+    for email, variable, tenant_id, role, active in ACCOUNTS:
         if variable not in environ:
             continue
-        values = {"password_hash": hash_password(environ[variable]), "tenant_id": tenant_id, "role": role}
+        values = {"tenant_id": tenant_id, "role": role, "is_active": active}
+        values["password_hash"] = hash_password(environ[variable])
         statement = upsert(User).values(id=uuid7(), email=email, **values)
-        connection.execute(statement.on_conflict_do_update(index_elements=["email"], set_=values | {"is_active": True}))
+        connection.execute(statement.on_conflict_do_update(index_elements=["email"], set_=values))
         made.append(email)
     return made
 

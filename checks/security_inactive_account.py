@@ -1,0 +1,43 @@
+"""Logging in with an account that was deactivated."""
+
+from __future__ import annotations
+
+from maestro_cli.api import Context, Evidence, Finding, check, errored, failed, passed
+from maestro_cli.observe import session as sessions
+from maestro_cli.observe.session import LOGIN_REQUESTS, Session
+
+
+@check(
+    "security.inactive-account",
+    component="security",
+    priority="high",
+    requests=2 * LOGIN_REQUESTS,
+    faults=("inactive-accepted", "inactive-account-active"),
+)
+def inactive_account(ctx: Context) -> Finding:
+    """A deactivated account does not get in.
+
+    Why: who has left the company, or whose tenant no longer pays, keeps the password; deactivating is all that stands between.
+    Fails when: the login of api.auth.inactive_account, with its right password, is answered with a token. That the password
+    is the right one cannot be seen from outside: try it once while the account is still active.
+    Fix: join the user's and the tenant's state into the query that finds the user, at the login and at every token's check.
+    Source: OWASP ASVS 5.0 7.4.2; CWE-613
+    """
+    auth = sessions.settings_of(ctx)
+    account = ctx.require(auth.inactive_account, "api.auth.inactive_account")
+    ctx.require(account.password.reveal() or None, "the password of api.auth.inactive_account")
+    # The control: an active account does get in.
+    control = sessions.for_account(ctx, 0)
+    known = Evidence(f"control: login of {control.account.username}", str(control.answer.status), "let in")
+    answer = sessions.attempt(ctx, account.username, account.password.reveal())
+    seen = Evidence(f"login of {account.username}", str(answer.status), "refused")
+    tokens = sessions.tokens_in(ctx, answer)
+    if tokens is not None:
+        session = Session(-1, account, auth, tokens, answer, control.issued_at)
+        ctx.cleanup.add(f"session of {account.username}", lambda: sessions.log_out(ctx, session), order=1)
+        return failed(f"The deactivated account {account.username} is let in.", seen, known)
+    if answer.status >= 500 or answer.status == 429 or not sessions.login_refused(auth, answer):
+        return errored(
+            f"The login of {account.username} is answered {answer.status}, which is no refusal.", seen, known
+        )
+    return passed(f"The deactivated account {account.username} is refused.", seen, known)

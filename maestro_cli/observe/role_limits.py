@@ -1,0 +1,99 @@
+"""An account of few rights, and the requests that it must be refused."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from maestro_cli.observe import session as sessions
+from maestro_cli.observe import tenant_objects
+from maestro_cli.observe.endpoint import dig, send
+from maestro_cli.observe.errors import ControlFailed
+from maestro_cli.observe.session import Session
+
+if TYPE_CHECKING:
+    from maestro_cli.config.settings import Account, Endpoint, Roles
+    from maestro_cli.observe.context import Context
+    from maestro_cli.observe.http import Answer
+
+MAXIMUM = 5
+"""Requests of api.roles.forbidden that are tried; each costs an object."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One forbidden request, as the account of few rights and as the first account: the control."""
+
+    request: str
+    limited: Answer
+    control: Answer
+
+
+def roles_of(ctx: Context) -> Roles:
+    """api.roles, with a password and something forbidden.
+
+    Raises:
+        NotConfigured: Where one is missing.
+    """
+    api = ctx.require(ctx.settings.api, "api")
+    roles = ctx.require(api.roles, "api.roles")
+    ctx.require(roles.account.password.reveal() or None, "the password of api.roles.account")
+    ctx.require(roles.forbidden, "api.roles.forbidden")
+    return roles
+
+
+def logged_in(ctx: Context, account: Account, key: str) -> Session:
+    """A session of an account that is not one of the two; it is logged out when the run ends.
+
+    Raises:
+        ControlFailed: When its login is refused.
+    """
+    auth = sessions.settings_of(ctx)
+    answer = sessions.attempt(ctx, account.username, account.password.reveal())
+    tokens = sessions.tokens_in(ctx, answer)
+    if tokens is None:
+        raise ControlFailed(
+            f"the login of {account.username} is answered {answer.status}", hint=f"Compare {key} with the service."
+        )
+    session = Session(-1, account, auth, tokens, answer, time.time())
+    ctx.cleanup.add(f"session of {account.username}", lambda: sessions.log_out(ctx, session), order=1)
+    return session
+
+
+def try_forbidden(ctx: Context, endpoint: Endpoint, limited: Session, number: int) -> Trial:
+    """Send one forbidden request as both, the account of few rights first.
+
+    Raises:
+        ControlFailed: When the first account is refused as well: then nothing is told about rights.
+    """
+    first = sessions.for_account(ctx, 0)
+    suffix = f"f{number}"
+    values = {"nonce": ctx.nonce + suffix, "id": "", **tenant_objects.tenant_in(ctx, endpoint, first)}
+    if "{id}" in endpoint.path or "{id}" in str(endpoint.body):
+        values["id"] = tenant_objects.make(ctx, first, suffix).id
+    limited_answer = _send(ctx, endpoint, values, limited, first)
+    gone = 200 <= limited_answer.status < 300 and (endpoint.method or "GET").upper() == "DELETE"
+    control = limited_answer if gone else _send(ctx, endpoint, values, first, first)
+    request = f"{(endpoint.method or 'GET').upper()} {endpoint.path}"
+    if not 200 <= control.status < 400:
+        raise ControlFailed(f"{first.account.username} is refused {request} as well: {control.status}")
+    return Trial(request, limited_answer, control)
+
+
+def _send(ctx: Context, endpoint: Endpoint, values: dict[str, str], actor: Session, first: Session) -> Answer:
+    answer = send(ctx, endpoint, values, headers=actor.headers)
+    api = ctx.require(ctx.settings.api, "api")
+    isolation = api.isolation
+    if isolation is None or endpoint.path != isolation.create.path or not 200 <= answer.status < 300:
+        return answer
+    made = dig(answer.json(), isolation.create.id)
+    if isinstance(made, str | int):
+        ctx.cleanup.add(f"object {made} made at {endpoint.path}", lambda: _remove(ctx, first, str(made)))
+    return answer
+
+
+def _remove(ctx: Context, first: Session, made: str) -> None:
+    answer = tenant_objects.delete(ctx, first, made, of=first)
+    if answer.status >= 400 and answer.status not in (404, 410):
+        raise ControlFailed(f"its deletion is answered {answer.status}")
