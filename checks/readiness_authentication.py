@@ -33,7 +33,7 @@ def authentication(ctx: Context) -> Finding:
     evidence: list[Evidence] = []
     for index, account in enumerate(accounts):
         session = sessions.for_account(ctx, index)
-        answer = looked.valid if index == 0 else sessions.protected(ctx, session.headers)
+        answer = looked.valid if index == 0 else sessions.protected(ctx, session.headers, session)
         if outcome(auth, answer) != "accepted":
             raise ControlFailed(f"GET {path} with the token of {account.username} is answered {answer.status}")
         evidence.append(

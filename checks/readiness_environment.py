@@ -19,7 +19,9 @@ from maestro_cli.api import (
     passed,
     warned,
 )
+from maestro_cli.observe.answers import GOOD_REQUESTS
 from maestro_cli.observe.environment_names import MEANINGS, debug_switches, environment_names
+from maestro_cli.observe.not_found import is_fallback_page
 
 _DOCS = {
     "/docs": re.compile(rb"swagger-ui|SwaggerUIBundle|elements-api|scalar", re.IGNORECASE),
@@ -36,7 +38,7 @@ _DEBUG_PAGE = re.compile(
     "readiness.environment",
     component="configuration",
     priority="high",
-    requests=4,
+    requests=7 + GOOD_REQUESTS,
     faults=("docs-open", "environment-misnamed", "debug-on"),
 )
 def environment(ctx: Context) -> Finding:
@@ -92,7 +94,7 @@ def _behaviour(ctx: Context) -> Iterator[Finding]:
     unknown = ctx.http.get(f"/maestro-probe-{ctx.nonce}")
     if _DEBUG_PAGE.search(unknown.body):
         yield failed("An unknown path is answered with a debug page.", Evidence("unknown path", "a debug page", "404"))
-    elif unknown.status < 400 or unknown.status >= 500:
+    elif (unknown.status < 400 and not is_fallback_page(ctx, unknown)) or unknown.status >= 500:
         yield errored(
             f"A path that cannot exist is answered {unknown.status}, so the API's answers tell nothing.",
             Evidence("unknown path", str(unknown.status), "404"),
@@ -102,11 +104,17 @@ def _behaviour(ctx: Context) -> Iterator[Finding]:
         yield passed("Unknown paths show no debug page.", Evidence("unknown path", str(unknown.status), "404"))
     if ctx.environment != "production":
         return
-    answers = {path: ctx.http.get(path) for path in _DOCS}
-    open_ones = [path for path, answer in answers.items() if answer.status == 200 and _DOCS[path].search(answer.body)]
+    # An API behind a path prefix has its documentation there, or at the host's root.
+    places = (False, True) if ctx.http.prefix else (False,)
+    answers = {(path, root): ctx.http.get(path, from_root=root) for path in _DOCS for root in places}
+    open_ones = list(
+        dict.fromkeys(
+            path for (path, _), answer in answers.items() if answer.status == 200 and _DOCS[path].search(answer.body)
+        )
+    )
     if open_ones:
         names = ", ".join(open_ones)
         yield failed(f"The interactive documentation is open: {names}.", Evidence(names, "200", "closed in production"))
     else:
-        seen = ", ".join(f"{path} {answer.status}" for path, answer in answers.items())
+        seen = ", ".join(f"{path} {answer.status}" for (path, _), answer in answers.items())
         yield passed("No documentation is open.", Evidence("documentation", seen, "closed in production"))

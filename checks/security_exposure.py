@@ -7,10 +7,18 @@ import re
 from maestro_cli.api import Context, Evidence, Finding, check, failed, passed, warned
 from maestro_cli.observe.answers import GOOD_REQUESTS, good_answer, trace_in
 from maestro_cli.observe.http import Answer
-from maestro_cli.observe.not_found import MISSING_REQUESTS, missing_answer
+from maestro_cli.observe.not_found import MISSING_REQUESTS, missing_answer, missing_at_root
 
+_SECRETS = r"(?i)\b\w*(secret|passw(or)?d|database_?url|db_?url)\w*[\"']?\s*[:=]"
+"""What a dump of settings or variables holds; what a page's public configuration does not."""
+_INSIDE = (
+    rf"{_SECRETS}|(?i:\b(environ(ment)?|env|sys_?path|python_?version|node_?version|pid|hostname|traceback|routes"
+    r"|(loaded_?)?modules|settings|config)[\"']?\s*[:=])"
+)
+"""What a debug page holds."""
 PATHS: tuple[tuple[str, str], ...] = (
     ("/.git/HEAD", r"^(ref: refs/|[0-9a-f]{40}\s*$)"),
+    ("/.git/config", r"(?m)^\s*\[(core|remote)\b"),
     ("/.env", r"^(\s*#.*\n|\s*\n)*\s*(export\s+)?[A-Z][A-Z0-9_]*\s*="),
     ("/metrics", r"(?m)^# (HELP|TYPE) "),
     ("/debug/pprof/", r"(?i)goroutine|pprof"),
@@ -19,6 +27,8 @@ PATHS: tuple[tuple[str, str], ...] = (
     ("/server-status", r"(?i)apache server status|server uptime"),
     ("/phpinfo.php", r"(?i)<title>phpinfo\(\)|php version"),
     ("/console", r"(?i)werkzeug|interactive console"),
+    *((path, _INSIDE) for path in ("/debug", "/_debug", "/debug/info")),
+    *((path, _SECRETS) for path in ("/env", "/config")),
 )
 """Path, and what its content looks like if it is there."""
 DOCUMENTATION = (("/openapi.json", r"\"(openapi|swagger)\"\s*:"),)
@@ -29,7 +39,7 @@ _VERSION = re.compile(r"[A-Za-z][\w.+-]*/\d+(\.\d+)+")
     "security.exposure",
     component="security",
     priority="high",
-    requests=GOOD_REQUESTS + MISSING_REQUESTS + 2 * (len(PATHS) + len(DOCUMENTATION)) + 1,
+    requests=GOOD_REQUESTS + MISSING_REQUESTS + 2 * (len(PATHS) + len(DOCUMENTATION)) + 2,
     deadline_s=20,
     faults=("trace-echo", "git-exposed", "env-exposed", "metrics-open", "debug-page"),
 )
@@ -51,11 +61,14 @@ def exposure(ctx: Context) -> Finding:
         Evidence("control: a path that does not exist", str(missing.status), "404"),
     ]
     open_, weak = [], []
-    trace = ctx.http.request("TRACE", "/", headers={"X-Maestro-Probe": ctx.nonce})
-    echoes = 200 <= trace.status < 300 and ctx.nonce.encode() in trace.body
-    evidence.append(Evidence("TRACE /", f"{trace.status}{', echoed' if echoes else ''}", "405"))
-    if echoes:
-        open_.append("TRACE echoes requests")
+    api = ctx.require(ctx.settings.api, "api")
+    for path in dict.fromkeys(("/", api.health_path)):
+        trace = ctx.http.request("TRACE", path, headers={"X-Maestro-Probe": ctx.nonce})
+        echoes = 200 <= trace.status < 300 and ctx.nonce.encode() in trace.body
+        evidence.append(Evidence(f"TRACE {path}", f"{trace.status}{', echoed' if echoes else ''}", "405"))
+        if echoes:
+            open_.append("TRACE echoes requests")
+            break
     for path, pattern in PATHS:
         seen = _looked_up(ctx, path, pattern, evidence)
         open_ += [f"{path} is served"] if seen else []
@@ -77,16 +90,22 @@ def exposure(ctx: Context) -> Finding:
 
 
 def _looked_up(ctx: Context, path: str, pattern: str, evidence: list[Evidence]) -> bool:
-    places = [ctx.http.get(path)]
+    places = [(ctx.http.get(path), missing_answer(ctx))]
     if ctx.http.prefix:
-        places.append(ctx.http.get(path, from_root=True))
-    for answer in places:
-        text = answer.body[:20_000].decode("utf-8", "replace")
-        if answer.status == 200 and re.search(pattern, text):
-            evidence.append(Evidence(f"GET {path}", "200, with what it is known for", "404"))
-            return True
-    evidence.append(Evidence(f"GET {path}", " and ".join(str(answer.status) for answer in places), "404"))
+        places.append((ctx.http.get(path, from_root=True), missing_at_root(ctx)))
+    for answer, missing in places:
+        if answer.status == 200 and not _is_fallback(answer, missing):
+            text = answer.body[:20_000].decode("utf-8", "replace")
+            if re.search(pattern, text):
+                evidence.append(Evidence(f"GET {path}", "200, with what it is known for", "404"))
+                return True
+    evidence.append(Evidence(f"GET {path}", " and ".join(str(answer.status) for answer, _ in places), "404"))
     return False
+
+
+def _is_fallback(answer: Answer, missing: Answer) -> bool:
+    """Whether this is the page that a client-side application is served as, whatever path is asked for."""
+    return missing.status < 300 and "text/html" in (answer.header("content-type") or "")
 
 
 def _banner(answer: Answer) -> str | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 
-from maestro_cli.api import Context, Finding, check, refusals
+from maestro_cli.api import Context, Finding, check, refusals, warned
 from maestro_cli.observe.control import FORGED_REQUESTS, Trial, attempt_all, changed, forger
 from maestro_cli.observe.tokens import forge
 
+ENDLESS = "without exp"
 SKEW_S = 60
 """Largest clock skew that a verifier may forgive."""
 
@@ -17,14 +18,15 @@ SKEW_S = 60
     component="security",
     priority="critical",
     requests=FORGED_REQUESTS + 4,
-    faults=("jwt-expired-accepted", "jwt-skew-large", "jwt-nbf-ignored", "jwt-exp-optional"),
+    faults=("jwt-expired-accepted", "jwt-skew-large", "jwt-nbf-ignored", "jwt-without-exp"),
 )
 def jwt_time(ctx: Context) -> Finding:
     """A token outside its time is refused.
 
     Why: a token that never ends is a password that nobody can change.
-    Fails when: a correctly signed token opens api.auth.protected that ended an hour or 65 seconds ago, begins in an hour,
-    or names no end.
+    Fails when: a correctly signed token opens api.auth.protected that ended an hour or 65 seconds ago, or begins in an
+    hour; or one that names no end, where the service issues such tokens. Where all of its own do name one, accepting
+    such a token is a warning: most libraries do by default, and only who has the key can make one.
     Fix: verify `exp` and `nbf` with at most 60 s of leeway, and require `exp` (PyJWT: `options={"require": ["exp"]}`).
     Source: OWASP ASVS 5.0 9.2.1; RFC 7519 §4.1.4 to 4.1.5
     """
@@ -35,11 +37,17 @@ def jwt_time(ctx: Context) -> Finding:
         ("ended an hour ago", changed(token.claims, **past, exp=now - 3600)),
         (f"ended {SKEW_S + 5} s ago", changed(token.claims, **past, exp=now - SKEW_S - 5)),
         ("begins in an hour", changed(token.claims, nbf=now + 3600, exp=now + 7200)),
-        ("without exp", changed(token.claims, exp=None)),
+        (ENDLESS, changed(token.claims, exp=None)),
     )
     trials = [Trial(name, forge(token.header, claims, key)) for name, claims in cases]
+    verdict = attempt_all(ctx, trials)
+    if verdict.accepted == (ENDLESS,) and "exp" in token.claims and not verdict.crashed:
+        return warned(
+            "A token outside its time is refused, one that names no end is not; the service issues none.",
+            *verdict.evidence,
+        )
     return refusals(
-        attempt_all(ctx, trials),
+        verdict,
         held="A token outside its time is refused.",
         broken="A correctly signed token is accepted that",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from maestro_cli.api import Context, Evidence, Finding, check, errored, failed, passed
 from maestro_cli.observe.answers import trace_in
-from maestro_cli.observe.malformed import MALFORMED_REQUESTS, malformed_answers
+from maestro_cli.observe.malformed import INSIDE_REQUESTS, MALFORMED_REQUESTS, inside_answers, malformed_answers
 from maestro_cli.observe.session import LOGIN_REQUESTS, for_account
 
 
@@ -12,7 +12,7 @@ from maestro_cli.observe.session import LOGIN_REQUESTS, for_account
     "security.malformed-body",
     component="security",
     priority="medium",
-    requests=LOGIN_REQUESTS + MALFORMED_REQUESTS,
+    requests=LOGIN_REQUESTS + MALFORMED_REQUESTS + INSIDE_REQUESTS,
     faults=("malformed-500", "debug-errors"),
 )
 def malformed_body(ctx: Context) -> Finding:
@@ -20,7 +20,8 @@ def malformed_body(ctx: Context) -> Finding:
 
     Why: an error that nobody expected is an error that nobody handles; its stack trace is a map for attackers.
     Fails when: broken JSON, wrong types or bytes that are no text, sent to api.auth.login, are answered 5xx or 2xx, or
-    with a stack trace.
+    with a stack trace; or broken JSON sent to api.isolation.create, or a strange id to api.isolation.read, with a stack
+    trace.
     Fix: validate bodies before using them, and answer unexpected errors with a plain 500 that says nothing; switch debug
     mode off.
     Source: OWASP ASVS 5.0 2.2.1, 16.5.1; CWE-209
@@ -39,6 +40,11 @@ def malformed_body(ctx: Context) -> Finding:
             crashed.append(short)
         elif answer.status < 300 and not _refused(ctx, answer.body):
             taken.append(short)
+    for name, answer in inside_answers(ctx):
+        trace = trace_in(answer.body)
+        evidence.append(Evidence(name, f"{answer.status}{f', with {trace!r}' if trace else ''}", "no stack trace"))
+        if trace:
+            telling.append(name)
     if telling:
         return failed(f"A stack trace is answered to {', '.join(telling)}.", *evidence)
     if crashed:

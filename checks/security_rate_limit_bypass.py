@@ -16,9 +16,13 @@ HEADERS = (
     ("X-Cluster-Client-IP", "203.0.113.{n}"),
     ("X-Originating-IP", "203.0.113.{n}"),
     ("X-Remote-IP", "203.0.113.{n}"),
+    ("X_Forwarded_For", "203.0.113.{n}"),
+    ("Fastly-Client-IP", "203.0.113.{n}"),
     ("X-Host", "maestro-probe-{n}.invalid"),
+    ("User-Agent", "maestro readiness probe {n}"),
+    ("Authorization", "Bearer maestro-probe-{n}"),
 )
-"""Addresses of TEST-NET-3 (RFC 5737), which nobody has."""
+"""Addresses of TEST-NET-3 (RFC 5737), which nobody has; and what else a limit may count by that a client writes itself."""
 
 
 @check(

@@ -48,7 +48,7 @@ def refresh_rotation(ctx: Context) -> Finding:
     evidence.append(Evidence("second use of R1", _seen(answer, again), "401"))
     if again is not None:
         return failed("A refresh token that was used already is accepted again.", *evidence)
-    answer, successor = _use(ctx, session, second)
+    answer, successor = _use(ctx, session, second, tokens)
     name = f"use of R2 after the reuse of R1 ({sessions.fingerprint(second)})"
     evidence.append(Evidence(name, _seen(answer, successor), "401"))
     if successor is not None:
@@ -56,8 +56,8 @@ def refresh_rotation(ctx: Context) -> Finding:
     return passed("A refresh token is good once, and its reuse ends the login.", *evidence)
 
 
-def _use(ctx: Context, session: Session, token: str) -> tuple[Answer, Tokens | None]:
-    answer = sessions.refresh(ctx, token, session)
+def _use(ctx: Context, session: Session, token: str, issued: Tokens | None = None) -> tuple[Answer, Tokens | None]:
+    answer = sessions.refresh(ctx, token, session, issued)
     return answer, sessions.tokens_in(ctx, answer)
 
 

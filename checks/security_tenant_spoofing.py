@@ -10,6 +10,7 @@ from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, fa
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.endpoint import fill_path
 from maestro_cli.observe.session import LOGIN_REQUESTS
+from maestro_cli.observe.tenant_names import in_path
 from maestro_cli.observe.tenant_objects import (
     OBJECT_REQUESTS,
     Owned,
@@ -22,7 +23,6 @@ from maestro_cli.observe.tenant_objects import (
     shows,
     strangers_list,
     strangers_read,
-    tenant_in_path,
     tenant_named,
     update,
 )
@@ -113,7 +113,7 @@ def query_names(tenant: Tenant) -> list[str]:
 def _own_list(ctx: Context) -> str:
     """The stranger's own list."""
     path = settings_of(ctx).list or ""
-    return fill_path(path, tenant_in_path(ctx, path, sessions.for_account(ctx, 1)))
+    return fill_path(path, in_path(ctx, path, sessions.for_account(ctx, 1)))
 
 
 def _tells(ctx: Context, owned: Owned) -> bool:

@@ -32,8 +32,11 @@ class Said:
 
     status: int = 200
     body: bytes = b'{"status": "ok"}'
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
+    """Of a header that is sent more than once, all values."""
     after_s: float = 0.0
+    hangs_up: bool = False
+    """Close the connection behind the answer, without having said so."""
 
 
 Answering = Callable[[Asked], Said]
@@ -60,10 +63,13 @@ def serving(answering: Answering, *, tls: tuple[Path, Path] | None = None) -> It
             time.sleep(said.after_s)
             self.send_response_only(said.status)
             for name, value in {"Content-Type": "application/json", **said.headers}.items():
-                self.send_header(name, value)
+                for one in (value,) if isinstance(value, str) else value:
+                    self.send_header(name, one)
             self.send_header("Content-Length", str(len(said.body)))
             self.end_headers()
             self.wfile.write(said.body)
+            if said.hangs_up:
+                self.close_connection = True
 
         do_GET = do_POST = do_PUT = do_OPTIONS = do_DELETE = do_PATCH = do_HEAD = _answer  # noqa: N815 - http.server's names
 

@@ -52,12 +52,17 @@ GOOD = [
     "pbkdf2_sha256$1000000$salt$c2FsdA==",
     "$pbkdf2-sha512$210000$c2FsdA$c2FsdA",
     "scrypt:131072:8:1$salt$c2FsdA",
+    "scrypt$16384$salt$8$5$c2FsdA==",
+    "$scrypt$ln=16,r=8,p=2$c2FsdA$c2FsdA",
+    "pbkdf2:sha256:1000000$salt$c2FsdA",
+    "{bcrypt}" + TWELVE,
+    "{argon2@SpringSecurity_v5_8}" + ARGON2,
 ]
 
 
 def test_slow_hashes_pass_and_none_is_shown(project: Path, database: str) -> None:
     result = run_check("security.password-hashing", stored(project, database, *GOOD, None, "", "!unusable"))
-    expect(result, "pass", "All 7 stored passwords", "bcrypt 12 1", "argon2id m=65536,t=3,p=4 2")
+    expect(result, "pass", "All 12 stored passwords", "bcrypt 12 2", "argon2id m=65536,t=3,p=4 3")
     assert not any(value[-20:] in repr(result) for value in GOOD)
 
 
@@ -77,14 +82,41 @@ def test_slow_hashes_pass_and_none_is_shown(project: Path, database: str) -> Non
         ("pbkdf2_sha256$29000$salt$c2FsdA==", "pbkdf2-sha256 29000"),
         (ARGON2.replace("m=65536,t=3", "m=1024,t=1"), "argon2id m=1024,t=1,p=4"),
         (ARGON2.replace("argon2id", "argon2i"), "argon2i"),
+        ("pbkdf2:sha256:150000$salt$c2FsdA", "pbkdf2-sha256 150000"),
+        ("pbkdf2_sha1$1000000$salt$c2FsdA==", "pbkdf2-sha1 1000000"),
+        ("scrypt:8192:8:1$salt$c2FsdA", "scrypt N=8192,r=8,p=1"),
+        ("gAAAAA" + "B" * 94 + "==", "Fernet, which can be decrypted"),
     ],
     # Hashes are salted anew in each worker process, and workers must agree on the names of tests.
     ids=lambda value: value if " " in value and len(value) < 30 else "",
 )
 def test_one_weak_password_among_many_fails(project: Path, database: str, value: str, word: str) -> None:
     result = run_check("security.password-hashing", stored(project, database, *GOOD, value))
-    expect(result, "fail", "1 of 8", word)
+    expect(result, "fail", "1 of 13", word)
     assert value not in repr(result)
+
+
+@pytest.mark.parametrize(
+    ("value", "word"),
+    [
+        ("scrypt:32768:8:1$salt$c2FsdA", "scrypt N=32768,r=8,p=1"),
+        ("pbkdf2_sha256$390000$salt$c2FsdA==", "pbkdf2-sha256 390000"),
+        # ASP.NET Core Identity: a byte of 1, then the hash function (2: SHA-512), iterations and length, big-endian.
+        ("AQAAAAIAAYagAAAAE" + "A" * 67, "pbkdf2-sha512 100000"),
+    ],
+)
+def test_what_frameworks_hash_by_default_is_a_warning(project: Path, database: str, value: str, word: str) -> None:
+    result = run_check("security.password-hashing", stored(project, database, *GOOD, value))
+    expect(result, "warn", "less so than OWASP asks for", word)
+    assert value not in repr(result)
+
+
+def test_a_hash_of_an_unknown_format_is_no_verdict(project: Path, database: str) -> None:
+    own = "v1:" + "0123456789abcdef" * 4 + ":" + "fedcba98" * 8
+    result = run_check("security.password-hashing", stored(project, database, *GOOD, own))
+    expect(result, "error", "1 of 13", "format that is not known")
+    result = run_check("security.password-hashing", stored(project, database, *GOOD, own, "hunter2"))
+    expect(result, "fail", "no known hash")
 
 
 def test_hashes_that_cannot_be_observed(project: Path, database: str, role_url: str) -> None:

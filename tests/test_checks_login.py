@@ -101,7 +101,6 @@ def test_tokens_as_configured(project: Path) -> None:
         (Application(algorithm="HS512"), "HS512, not with HS256"),
         (Application(exp=int(time.time()) + 86_400), "at most 15 minutes"),
         (Application(exp=None), "no exp"),
-        (Application(iat=None), "no iat"),
         (Application(exp=None, iat=None), "no iat and exp"),
         (Application(iat=int(time.time()) + 3_000, exp=int(time.time()) + 3_600), "ahead of now"),
         (Application(exp="soon"), "no exp"),
@@ -109,6 +108,12 @@ def test_tokens_as_configured(project: Path) -> None:
 )
 def test_tokens_otherwise(project: Path, application: Application, word: str) -> None:
     expect(look("readiness.token-settings", project, application), "fail", word)
+
+
+def test_a_token_need_not_say_when_it_was_issued(project: Path) -> None:
+    expect(look("readiness.token-settings", project, Application(iat=None)), "pass", "15 minutes")
+    late = Application(iat=None, exp=int(time.time()) + 86_400)
+    expect(look("readiness.token-settings", project, late), "fail", "at most 15 minutes")
 
 
 @pytest.mark.parametrize("check_id", ["readiness.authentication", "readiness.token-settings", "readiness.https"])

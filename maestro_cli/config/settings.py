@@ -32,7 +32,9 @@ class Account:
 
     username: str = key("Login name.")
     password: Secret = key("Password; write it as ${NAME}, never in the file.")
-    tenant: str | None = key("Its tenant's id, where the token does not tell.", default=None)
+    tenant: str | None = key(
+        "Its tenant's id, where neither its token, nor the login's answer, nor its objects tell.", default=None
+    )
 
 
 @section
@@ -42,10 +44,10 @@ class Endpoint:
     path: str = key("Path under api.url.", example="/auth/login")
     method: str | None = key("HTTP method, where it is not the usual one.", default=None)
     body: Mapping[str, Any] | None = key(
-        "Body; {username}, {password}, {refresh_token}, {nonce} are filled in.", default=None
+        "Body; {username}, {password}, {refresh_token}, {nonce}, {tenant} are filled in.", default=None
     )
     encoding: Literal["json", "form"] = key("How the body is sent.", default="json")
-    headers: Mapping[str, str] | None = key("Extra request headers.", default=None)
+    headers: Mapping[str, str] | None = key("Extra request headers; the same are filled in.", default=None)
 
 
 @section
@@ -108,7 +110,9 @@ class Isolation:
     """How to make, read and delete one object of a tenant."""
 
     create: Create = key("Makes one object.")
-    read: str = key("Path that reads it; {id} is filled in.", example="/projects/{id}")
+    read: str = key(
+        "Path that reads it; {id} is filled in, and {tenant} where paths name the tenant.", example="/projects/{id}"
+    )
     list: str | None = key("Path that lists the tenant's objects.", default=None)
     delete: str | None = key("Path that deletes it.", default=None)
     update: Endpoint | None = key(

@@ -18,11 +18,17 @@ if TYPE_CHECKING:
 ANSWER_REQUESTS = 1 + CONTROL_REQUESTS + MISSING_REQUESTS + MALFORMED_REQUESTS
 
 _TRACES = re.compile(
-    rb"Traceback \(most recent call last\)|File \"[^\"]+\.py\", line \d+|\bat [\w.$<>]+\([\w]+\.(?:java|kt|scala):\d+\)"
-    rb"|\n\s+at .+\((?:/|file:|[A-Z]:\\|node:).+:\d+:\d+\)|goroutine \d+ \[running\]|panic: |\.go:\d+ \+0x"
-    rb"|#\d+ /[\w/.-]+\.php\(\d+\)|<b>(?:Fatal error|Warning|Notice)</b>:|\.rb:\d+:in [`']"
-    rb"|You're seeing this error because you have <code>DEBUG = True|Werkzeug Debugger|__debugger__"
-    rb"|\b(?:psycopg2?|sqlalchemy)\.[\w.]*(?:Error|errors)\b|SQLSTATE\[|ORA-\d{5}|System\.\w+Exception:"
+    rb"Traceback \(most recent call last\)|File \\?\"[^\"\n]+\.pyx?\\?\", line \d+"
+    rb"|\bat [\w.$<>/]+\([\w$]+\.(?:java|kt|scala|groovy):\d+\)|Caused by: [\w.]+(?:Exception|Error)"
+    # Node: in text, in JSON, and in Express' own page, where spaces and line ends are HTML.
+    rb"|(?:\n|\\n|<br>|\")(?:\s|&nbsp;)*at [^\n\\<]{1,200}\(?(?:/|file:|[A-Z]:\\\\?|node:)[^\n\\<)]+:\d+:\d+\)?"
+    rb"|goroutine \d+ \[running\]|panic: |\.go:\d+ \+0x"
+    rb"|#\d+ (?:\\?/[\w.-]+)+\.php\(\d+\)|<b>(?:Fatal error|Warning|Notice)</b>:|\.rb:\d+:in [`']"
+    rb"|<code>DEBUG = True</code>|Werkzeug Debugger|__debugger__|<title>Starlette Debugger"
+    rb"|Whoops, looks like something went wrong|Action Controller: Exception caught|Symfony Exception"
+    rb"|\b(?:psycopg2?|sqlalchemy|sqlite3|pymysql|MySQLdb|asyncpg|django\.db\.utils)\.[\w.]*(?:Error|Exception|errors)\b"
+    rb"|SQLSTATE\[|ORA-\d{5}|You have an error in your SQL syntax|Sequelize\w*Error|PrismaClient\w+Error"
+    rb"|System\.[\w.]*Exception:|\.cs:line \d+|panicked at [\w/.-]+\.rs:\d+"
 )
 
 

@@ -207,7 +207,6 @@ class Http:
         timeout_s: float,
         source: str | None,
     ) -> Answer:
-        from urllib3 import Timeout
         from urllib3.exceptions import HTTPError
 
         with self._lock:
@@ -218,7 +217,37 @@ class Http:
         started = time.perf_counter()
         deadline = started + timeout_s
         try:
-            response = self._pool(source).urlopen(
+            response = self._open(method, target, body, headers, timeout_s, source)
+            content, truncated = _read(response, deadline)
+        except (HTTPError, OSError) as error:
+            unreachable = Unreachable(API, f"{explain(error)} at {_authority(self.base)}")
+            # A service that has never answered is not asked again: forty probes would hang one after another.
+            self._dead = unreachable
+            raise unreachable from None
+        self._answered = True
+        pairs = tuple((name.lower(), value) for name, value in response.headers.items())
+        return Answer(response.status, dict(pairs), content, time.perf_counter() - started, truncated, pairs)
+
+    def _open(
+        self,
+        method: str,
+        target: str,
+        body: bytes | None,
+        headers: dict[str, str],
+        timeout_s: float,
+        source: str | None,
+    ) -> BaseHTTPResponse:
+        """Send it, and once more where the server had closed the kept connection meanwhile.
+
+        It may do that at any time (RFC 9112 §9.5), and servers do so after an internal error.
+        """
+        from http.client import RemoteDisconnected
+
+        from urllib3 import Timeout
+        from urllib3.exceptions import ProtocolError
+
+        def once() -> BaseHTTPResponse:
+            return self._pool(source).urlopen(
                 method,
                 target,
                 body=body,
@@ -230,15 +259,13 @@ class Http:
                 decode_content=False,
                 assert_same_host=False,
             )
-            content, truncated = _read(response, deadline)
-        except (HTTPError, OSError) as error:
-            unreachable = Unreachable(API, f"{explain(error)} at {_authority(self.base)}")
-            # A service that has never answered is not asked again: forty probes would hang one after another.
-            self._dead = unreachable
-            raise unreachable from None
-        self._answered = True
-        pairs = tuple((name.lower(), value) for name, value in response.headers.items())
-        return Answer(response.status, dict(pairs), content, time.perf_counter() - started, truncated, pairs)
+
+        try:
+            return once()
+        except ProtocolError as error:
+            if not self._answered or not isinstance(error.args[-1], RemoteDisconnected | BrokenPipeError):
+                raise
+            return once()
 
     def _pool(self, source: str | None) -> HTTPConnectionPool:
         with self._lock:

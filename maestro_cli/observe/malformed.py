@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from maestro_cli.observe import session as sessions
+from maestro_cli.observe.errors import Unreachable
 from maestro_cli.observe.http import Answer
 
 if TYPE_CHECKING:
@@ -19,6 +21,10 @@ BODIES: tuple[tuple[str, str, bytes], ...] = (
     ("an empty body", JSON, b""),
 )
 MALFORMED_REQUESTS = len(BODIES)
+STRANGE_ID = "maestro-probe'\""
+"""An id with what ends a text in SQL: harmless where it is a parameter."""
+INSIDE_REQUESTS = 2 * 3
+"""Twice, where the service hangs up at each."""
 
 
 def malformed_answers(ctx: Context) -> list[tuple[str, Answer]]:
@@ -42,3 +48,34 @@ def _malformed_answers(ctx: Context) -> list[tuple[str, Answer]]:
         )
         for name, kind, body in BODIES
     ]
+
+
+def inside_answers(ctx: Context) -> list[tuple[str, Answer]]:
+    """The same behind the login: bodies to api.isolation.create that cannot make anything, and a strange id to read.
+
+    Nothing where that is not configured, or where this run may not write: a service may take anything.
+    """
+    return ctx.shared("malformed-inside", lambda: _inside_answers(ctx))
+
+
+def _inside_answers(ctx: Context) -> list[tuple[str, Answer]]:
+    from maestro_cli.observe.endpoint import fill_path
+    from maestro_cli.observe.tenant_names import in_path
+
+    api = ctx.settings.api
+    isolation = api.isolation if api is not None else None
+    if isolation is None:
+        return []
+    session = sessions.for_account(ctx, 0)
+    values = in_path(ctx, f"{isolation.read} {isolation.create.path}", session)
+    tries: list[tuple[str, str, str, bytes | None]] = [("GET", isolation.read, "a strange id", None)]
+    if not ctx.read_only and (ctx.environment != "production" or ctx.probe_production):
+        method = (isolation.create.method or "POST").upper()
+        tries += [(method, isolation.create.path, name, body) for name, _, body in BODIES[:2]]
+    found = []
+    for method, place, name, body in tries:
+        path = fill_path(place, {"id": STRANGE_ID, **values})
+        headers = {**session.headers, **({} if body is None else {"Content-Type": JSON})}
+        with contextlib.suppress(Unreachable):  # it hangs up: rude, but nothing of the inside is told
+            found.append((f"{method} {place} with {name}", ctx.http.request(method, path, body=body, headers=headers)))
+    return found

@@ -10,11 +10,11 @@ import hashlib
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any
 
-from maestro_cli.observe.endpoint import dig, send
+from maestro_cli.observe.endpoint import dig, fill_path, send
 from maestro_cli.observe.errors import ControlFailed
 from maestro_cli.observe.http import Answer
 
@@ -147,20 +147,22 @@ def fresh(ctx: Context, index: int = 0) -> Session:
             f"the login of {account.username} at {_login(auth).path} {_why_not(auth, answer)}",
             hint=f"Compare api.auth.login and api.auth.accounts[{index}] with what the service expects.",
         )
-    session = Session(index, account, auth, tokens, answer, time.time(), _beside(ctx, auth, tokens))
+    session = Session(index, account, auth, tokens, answer, time.time())
+    session = replace(session, beside=_beside(ctx, session))
     ctx.cleanup.add(f"session of {account.username}", lambda: log_out(ctx, session), order=1)
     return session
 
 
-def _beside(ctx: Context, auth: Auth, tokens: Tokens) -> dict[str, str]:
+def _beside(ctx: Context, session: Session) -> dict[str, str]:
     """The cookies to send beside a token: those against forged requests, and the others only where nothing opens without."""
+    auth = session.auth
     places = {_login(auth).token, _login(auth).refresh_token}
-    others = {name: value for name, value in tokens.cookies.items() if f"cookie:{name}" not in places}
+    others = {name: value for name, value in session.tokens.cookies.items() if f"cookie:{name}" not in places}
     twins = {name: value for name, value in others.items() if _CSRF.search(name)}
     if len(twins) == len(others) or auth.protected is None:
         return others
-    alone = headers_with(auth, tokens.access_token, twins)
-    opens = ctx.shared("token-opens-alone", lambda: 200 <= protected(ctx, alone).status < 300)
+    alone = headers_with(auth, session.access_token, twins)
+    opens = ctx.shared("token-opens-alone", lambda: 200 <= protected(ctx, alone, session).status < 300)
     return twins if opens else others
 
 
@@ -218,8 +220,14 @@ def tokens_in(ctx: Context, answer: Answer) -> Tokens | None:
     return None if access is None else Tokens(access, refresh, cookies)
 
 
-def refresh(ctx: Context, refresh_token: str, session: Session) -> Answer:
+def refresh(ctx: Context, refresh_token: str, session: Session, issued: Tokens | None = None) -> Answer:
     """Exchange a refresh token and return whatever is answered.
+
+    Args:
+        ctx: The run.
+        refresh_token: What is exchanged.
+        session: The login that it belongs to.
+        issued: What the token came with, where that was an earlier refresh and not the login: its cookies go with it.
 
     Raises:
         NotConfigured: Without api.auth.refresh.
@@ -229,7 +237,8 @@ def refresh(ctx: Context, refresh_token: str, session: Session) -> Answer:
     headers: dict[str, str] = {}
     if place.startswith("cookie:"):
         headers = session.headers
-        jar = {**session.tokens.cookies, place.removeprefix("cookie:"): refresh_token}
+        later = issued.cookies if issued is not None else {}
+        jar = {**session.tokens.cookies, **later, place.removeprefix("cookie:"): refresh_token}
         headers |= _cookie_headers(jar, refreshing=True)
     return send(
         ctx,
@@ -255,16 +264,27 @@ def log_out(ctx: Context, session: Session) -> Answer | None:
     )
 
 
-def protected(ctx: Context, headers: Mapping[str, str]) -> Answer:
-    """GET api.auth.protected with these headers."""
+def protected(ctx: Context, headers: Mapping[str, str], session: Session | None = None) -> Answer:
+    """GET api.auth.protected with these headers.
+
+    Args:
+        ctx: The run.
+        headers: What authenticates, or does not.
+        session: Whose tenant a path that names the {tenant} names; the first account's where it is None.
+    """
+    from maestro_cli.observe.tenant_names import in_path
+
     auth = settings_of(ctx)
     path = ctx.require(auth.protected, "api.auth.protected")
+    if "{tenant}" in path:
+        path = fill_path(path, in_path(ctx, path, session or for_account(ctx, 0)))
     return ctx.http.get(path, headers=headers)
 
 
 def with_token(ctx: Context, token: str, index: int = 0) -> Answer:
     """GET api.auth.protected with a token in the access token's place."""
-    return protected(ctx, for_account(ctx, index).headers_with(token))
+    session = for_account(ctx, index)
+    return protected(ctx, session.headers_with(token), session)
 
 
 def cookies_of(answer: Answer) -> dict[str, str]:
@@ -292,7 +312,8 @@ def _find(place: str, answer: Answer, cookies: Mapping[str, str]) -> str | None:
         value = answer.header(place.removeprefix("header:"))
         return None if value is None else value.rpartition(" ")[2]
     found: Any = dig(answer.json(), place)
-    return found if isinstance(found, str) and found else None
+    # Some answer with the whole header: `"token": "Bearer eyJ…"`.
+    return found.rpartition(" ")[2] or None if isinstance(found, str) else None
 
 
 def _why_not(auth: Auth, answer: Answer) -> str:

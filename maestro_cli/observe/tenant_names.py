@@ -83,6 +83,18 @@ def tenant_of(ctx: Context, session: Session, document: Any = None) -> Tenant | 
     )
 
 
+def in_path(ctx: Context, path: str, session: Session) -> dict[str, str]:
+    """What stands for {tenant} in a path; nothing where it isn't in there.
+
+    Raises:
+        NotConfigured: Where the path asks for it and nothing tells.
+    """
+    if "{tenant}" not in path:
+        return {}
+    found = tenant_of(ctx, session)
+    return {"tenant": ctx.require(found, f"api.auth.accounts[{session.index}].tenant").text}
+
+
 def _values(ctx: Context, source: Any) -> list[str | int]:
     """The values of members that are called like a tenant, the surest name first."""
     tenancy = ctx.settings.tenancy

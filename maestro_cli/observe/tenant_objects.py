@@ -12,7 +12,7 @@ from maestro_cli.observe import session as sessions
 from maestro_cli.observe.endpoint import dig, fill_path, send
 from maestro_cli.observe.errors import ControlFailed
 from maestro_cli.observe.http import Answer
-from maestro_cli.observe.tenant_names import Tenant, tenant_of
+from maestro_cli.observe.tenant_names import Tenant, in_path, tenant_of
 
 if TYPE_CHECKING:
     from maestro_cli.config.settings import Endpoint, Isolation
@@ -77,7 +77,7 @@ def strangers_list(ctx: Context) -> Answer:
 def list_of(ctx: Context, reader: Session, whose: Session) -> Answer:
     """A list, as one account asks for it; where the path names the tenant, that of `whose`."""
     path = ctx.require(settings_of(ctx).list, "api.isolation.list")
-    return ctx.http.get(fill_path(path, tenant_in_path(ctx, path, whose)), headers=reader.headers)
+    return ctx.http.get(fill_path(path, in_path(ctx, path, whose)), headers=reader.headers)
 
 
 def names_tenant(path: str | None) -> bool:
@@ -85,21 +85,9 @@ def names_tenant(path: str | None) -> bool:
     return path is not None and "{tenant}" in path
 
 
-def tenant_in_path(ctx: Context, path: str, session: Session) -> dict[str, str]:
-    """What stands for {tenant} in a path; nothing where it isn't in there.
-
-    Raises:
-        NotConfigured: Where the path asks for it and nothing tells.
-    """
-    if not names_tenant(path):
-        return {}
-    found = tenant_of(ctx, session)
-    return {"tenant": ctx.require(found, f"api.auth.accounts[{session.index}].tenant").text}
-
-
 def tenant_in(ctx: Context, endpoint: Endpoint, session: Session) -> dict[str, str]:
     """What stands for {tenant} in a request's path or body."""
-    return tenant_in_path(ctx, f"{endpoint.path} {json.dumps(endpoint.body)}", session)
+    return in_path(ctx, f"{endpoint.path} {json.dumps(endpoint.body)}", session)
 
 
 def make(ctx: Context, owner: Session, suffix: str, extra: Mapping[str, Any] | None = None) -> Owned:
@@ -212,7 +200,7 @@ def update(
 
 def path_of(ctx: Context, template: str, made: str, of: Session | None = None) -> str:
     """An object's path."""
-    return fill_path(template, {"id": made, **tenant_in_path(ctx, template, of or _makers(ctx)[made])})
+    return fill_path(template, {"id": made, **in_path(ctx, template, of or _makers(ctx)[made])})
 
 
 def _makers(ctx: Context) -> dict[str, Session]:

@@ -1,0 +1,244 @@
+"""A service with the habits of frameworks: opaque tokens, tenants by other names or in paths, cookies beside tokens.
+
+What it does is a set of names in `habits`; what is wrong with it, a set of names in `faults`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import secrets
+import uuid
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from http.cookies import SimpleCookie
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from small_api import Asked, Said
+
+SAFE = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+HABITS = {
+    "session-cookie": "The login sets a session's cookie, which opens everything by itself, beside its token.",
+    "cookie-needed": "A token opens nothing without the cookie that its login has set.",
+    "cookie-tokens": "Both tokens are cookies, each with a token against forged requests of its own.",
+    "bearer-in-body": "The login answers with the whole header: `Bearer …`.",
+    "tenant-in-path": "Paths name the tenant: /v1/orgs/ORG/notes.",
+    "volatile": "Every answer holds a number of the request.",
+    "no-with-200": "What is not there is answered with 200 and `ok: false`.",
+    "page-for-all": "Outside the API every path is answered with the page of a client-side application.",
+    "page-inside": "Inside as well.",
+    "strict": "A body with a member that is not known is refused.",
+    "crash-hangs-up": "A malformed body is a 500, after which the connection is closed without a word.",
+}
+FAULTS = {
+    "workspace-header": "X-Workspace-ID decides.",
+    "workspace-query": "?workspace= decides.",
+    "workspace-body": "A new object's workspace is taken from the body.",
+    "workspace-moved": "A change may move an object into another workspace.",
+    "membership-unchecked": "Whoever has a token may use any organisation's path.",
+    "object-unscoped": "The path's organisation is checked, the object's is not.",
+    "delete-unscoped": "Objects are deleted by id alone.",
+    "refresh-reusable": "A refresh token works again and again.",
+    "refresh-family-survives": "The reuse of a refresh token is refused, and changes nothing.",
+    "debug": "/debug shows the process.",
+    "trace-inside": "A malformed body behind the login is answered with a stack trace.",
+}
+USERS = {"ann": ("ann-has-a-password", "north"), "bob": ("bob-has-a-password", "south")}
+PAGE = b'<!doctype html><title>App</title><script>var config = {env: "production", settings: {}}</script>'
+
+
+@dataclass
+class HabitsService:
+    """The service; call it with a request."""
+
+    habits: frozenset[str] = frozenset()
+    faults: frozenset[str] = frozenset()
+    tokens: dict[str, dict[str, str]] = field(default_factory=dict)
+    ended: set[str] = field(default_factory=set)
+    used: set[str] = field(default_factory=set)
+    notes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    numbers: Any = field(default_factory=itertools.count)
+
+    def __post_init__(self) -> None:
+        assert self.habits <= set(HABITS), self.habits - set(HABITS)
+        assert self.faults <= set(FAULTS), self.faults - set(FAULTS)
+
+    def on(self, name: str) -> bool:
+        return name in self.habits or name in self.faults
+
+    def __call__(self, asked: Asked) -> Said:
+        try:
+            said = self._route(asked)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            trace = f'Traceback (most recent call last):\n  File "/srv/app.py", line 7\n{error!r}'
+            if self.on("trace-inside") and "/notes" in asked.path:
+                said = Said(400, trace.encode())
+            else:
+                said = self._json(500 if self.on("crash-hangs-up") and "/notes" in asked.path else 400, ok=False)
+                said = Said(said.status, said.body, said.headers, hangs_up=said.status == 500)
+        headers = {"Date": formatdate(usegmt=True), "Content-Type": "application/json", **SAFE, **said.headers}
+        return Said(said.status, said.body, headers, hangs_up=said.hangs_up)
+
+    def _json(self, status: int, **members: Any) -> Said:
+        if self.on("volatile"):
+            members["request"] = next(self.numbers)
+        return Said(status, json.dumps(members).encode())
+
+    def _missing(self) -> Said:
+        return self._json(200 if self.on("no-with-200") else 404, ok=False)
+
+    def _route(self, asked: Asked) -> Said:
+        parts = urlsplit(asked.path)
+        inside = parts.path.startswith("/v1/")
+        if parts.path == "/v1/debug" and self.on("debug"):
+            return self._json(200, python_version="3.13", pid=7)
+        match (asked.method, parts.path):
+            case ("GET", "/v1/health"):
+                return self._json(200, ok=True)
+            case ("POST", "/v1/login"):
+                return self._login(json.loads(asked.body))
+            case ("POST", "/v1/renew"):
+                return self._renew(asked)
+        if ("/notes" in parts.path and inside) or parts.path == "/v1/logout":
+            return self._guarded(asked, parts.path.removeprefix("/v1/"), parse_qs(parts.query))
+        if self.on("page-inside") or (self.on("page-for-all") and not inside):
+            return Said(200, PAGE + secrets.token_hex(4).encode(), {"Content-Type": "text/html; charset=utf-8"})
+        return self._json(404, ok=False)
+
+    def _login(self, body: dict[str, Any]) -> Said:
+        user, password = body["user"], body["password"]
+        if not isinstance(user, str) or USERS.get(user, ("",))[0] != password:
+            return self._json(401, ok=False)
+        return self._issued({"user": user, "family": uuid.uuid4().hex})
+
+    def _issued(self, who: dict[str, str]) -> Said:
+        made = {}
+        for kind in ("access", "refresh"):
+            made[kind], made[f"csrf_{kind}"] = secrets.token_hex(16), secrets.token_hex(8)
+            self.tokens[made[kind]] = {**who, "kind": kind, "csrf": made[f"csrf_{kind}"]}
+        flags = "; Path=/; SameSite=Lax"
+        if self.on("cookie-tokens"):
+            hidden = [f"{kind}_token={made[kind]}; HttpOnly{flags}" for kind in ("access", "refresh")]
+            shown = [f"csrf_{kind}_token={made[f'csrf_{kind}']}{flags}" for kind in ("access", "refresh")]
+            return Said(200, b"{}", {"Set-Cookie": (*hidden, *shown)})
+        bearer = "Bearer " if self.on("bearer-in-body") else ""
+        said = self._json(200, token=f"{bearer}{made['access']}", renew=made["refresh"])
+        if self.on("session-cookie") or self.on("cookie-needed"):
+            return Said(200, said.body, {"Set-Cookie": f"sid={made['access']}; HttpOnly{flags}"})
+        return said
+
+    def _renew(self, asked: Asked) -> Said:
+        jar = SimpleCookie(asked.headers.get("cookie", ""))
+        text = jar["refresh_token"].value if self.on("cookie-tokens") else json.loads(asked.body)["renew"]
+        known = self.tokens.get(text, {})
+        if known.get("kind") != "refresh" or known["family"] in self.ended:
+            return self._json(401, ok=False)
+        if self.on("cookie-tokens") and asked.headers.get("x-csrf-token") != known["csrf"]:
+            return self._json(401, ok=False)
+        if text in self.used and not self.on("refresh-reusable"):
+            if not self.on("refresh-family-survives"):
+                self.ended.add(known["family"])
+            return self._json(401, ok=False)
+        self.used.add(text)
+        return self._issued({name: known[name] for name in ("user", "family")})
+
+    def _who(self, asked: Asked) -> dict[str, str] | None:
+        jar = SimpleCookie(asked.headers.get("cookie", ""))
+        sid = jar["sid"].value if "sid" in jar else None
+        text = asked.headers.get("authorization", "").removeprefix("Bearer ")
+        if self.on("cookie-tokens"):
+            text = jar["access_token"].value if "access_token" in jar else ""
+        if self.on("session-cookie") and sid is not None:
+            text = sid
+        known = self.tokens.get(text)
+        if known is None or known["kind"] != "access" or known["family"] in self.ended:
+            return None
+        if self.on("cookie-needed") and sid != text:
+            return None
+        if self.on("cookie-tokens") and asked.method != "GET" and asked.headers.get("x-csrf-token") != known["csrf"]:
+            return None
+        return known
+
+    def _guarded(self, asked: Asked, path: str, query: dict[str, list[str]]) -> Said:
+        known = self._who(asked)
+        if known is None:
+            return self._json(401, ok=False)
+        if path == "logout":
+            self.ended.add(known["family"])
+            return Said(204, b"")
+        own = USERS[known["user"]][1]
+        if self.on("tenant-in-path"):
+            org, _, path = path.removeprefix("orgs/").partition("/")
+            if org != own and not self.on("membership-unchecked"):
+                return self._json(403, ok=False)
+            own = org
+        if self.on("workspace-header"):
+            own = asked.headers.get("x-workspace-id", own)
+        if self.on("workspace-query"):
+            own = query.get("workspace", [own])[0]
+        return self._notes(asked, path, own)
+
+    def _notes(self, asked: Asked, path: str, own: str) -> Said:
+        if path == "notes" and asked.method == "POST":
+            body = json.loads(asked.body)
+            if self.on("strict") and set(body["note"]) - {"text", "workspace"} | (set(body) - {"note", "workspace"}):
+                return self._json(422, ok=False)
+            made = secrets.token_hex(5)
+            workspace = body["note"].get("workspace", own) if self.on("workspace-body") else own
+            self.notes[made] = {"id": made, "text": body["note"]["text"], "workspace": workspace}
+            return self._json(201, note=self.notes[made])
+        if path == "notes":
+            return self._json(200, notes=[row for row in self.notes.values() if row["workspace"] == own])
+        row = self.notes.get(path.removeprefix("notes/"))
+        unscoped = self.on("object-unscoped") or (asked.method == "DELETE" and self.on("delete-unscoped"))
+        if row is None or (row["workspace"] != own and not unscoped):
+            return self._missing()
+        if asked.method == "DELETE":
+            del self.notes[row["id"]]
+            return self._json(200, ok=True)
+        if asked.method == "PATCH":
+            change = json.loads(asked.body)["note"]
+            row["text"] = change["text"]
+            if self.on("workspace-moved"):
+                row["workspace"] = change.get("workspace", row["workspace"])
+        return self._json(200, note=row)
+
+
+def configuration(service: HabitsService, port: int) -> str:
+    """The maestro.yaml that fits the service, as JSON."""
+    cookies = service.on("cookie-tokens")
+    notes = "/orgs/{tenant}/notes" if service.on("tenant-in-path") else "/notes"
+    tenants = service.on("tenant-in-path")
+    auth: dict[str, Any] = {
+        "login": {
+            "path": "/login",
+            "body": {"user": "{username}", "password": "{password}"},
+            "token": "cookie:access_token" if cookies else "token",
+            "refresh_token": "cookie:refresh_token" if cookies else "renew",
+        },
+        "refresh": {"path": "/renew"} if cookies else {"path": "/renew", "body": {"renew": "{refresh_token}"}},
+        "logout": {"path": "/logout"},
+        "protected": notes,
+        "accounts": [
+            {"username": name, "password": password, **({"tenant": tenant} if tenants else {})}
+            for name, (password, tenant) in USERS.items()
+        ],
+    }
+    if service.on("no-with-200"):
+        auth["login"]["failure"] = '"ok": false'
+    isolation = {
+        "create": {"path": notes, "body": {"note": {"text": "maestro-probe-{nonce}"}}, "id": "note.id"},
+        "read": f"{notes}/{{id}}",
+        "list": notes,
+        "delete": f"{notes}/{{id}}",
+        "update": {"path": f"{notes}/{{id}}", "body": {"note": {"text": "changed-{nonce}"}}},
+    }
+    api = {"url": f"http://127.0.0.1:{port}/v1", "auth": auth, "isolation": isolation}
+    return json.dumps({"version": 1, "service": {"name": "notes", "environment": "staging"}, "api": api})

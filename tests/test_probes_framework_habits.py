@@ -1,0 +1,134 @@
+"""What frameworks do that others don't: the probes find the same faults there, and cry no wolf."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import pytest
+from check_support import context
+from habits_service import FAULTS, HABITS, HabitsService, configuration
+from small_api import serving
+
+from maestro_cli.api import Check
+from maestro_cli.config import without_file
+from maestro_cli.discovery import discover
+from maestro_cli.model import Component, Report
+from maestro_cli.observe.answers import trace_in
+from maestro_cli.runner import Plan, run
+from maestro_cli.scoring import GateRule
+
+ALWAYS = {"readiness.https": "fail"}
+"""It is served in the clear."""
+
+
+@functools.cache
+def asking() -> tuple[Check, ...]:
+    checks = discover(without_file(Path.cwd()), plugins=False).checks.values()
+    return tuple(check for check in checks if check.requests)
+
+
+def probe(service: HabitsService, folder: Path) -> Report:
+    with serving(service) as port:
+        ctx = context(folder, configuration(service, port))
+        try:
+            return run(asking(), ctx, Plan(GateRule("test"), dict.fromkeys(Component, 1.0)))
+        finally:
+            ctx.close()
+            assert ctx.cleanup.left == []
+            assert service.notes == {}, "no probe's object is left"
+
+
+def findings(report: Report) -> dict[str, str]:
+    return {row.id: f"{row.status}" for row in report.checks if row.status not in ("pass", "skip")}
+
+
+@pytest.mark.parametrize(
+    "habits",
+    [{habit} for habit in HABITS] + [{"tenant-in-path", "volatile", "no-with-200"}, {"page-for-all", "page-inside"}],
+    ids=lambda habits: "+".join(sorted(habits)),
+)
+def test_no_habit_is_taken_for_a_fault(project: Path, habits: set[str]) -> None:
+    report = probe(HabitsService(frozenset(habits)), project)
+    assert findings(report) == ALWAYS
+    measured = {row.id for row in report.checks if row.status == "pass"}
+    wanted = {
+        "tenant-read",
+        "tenant-list",
+        "tenant-write",
+        "tenant-spoofing",
+        "refresh-rotation",
+        "exposure",
+        "headers",
+    }
+    assert {f"security.{name}" for name in wanted} <= measured
+
+
+CASES = [
+    ("workspace-header", set(), "security.tenant-spoofing"),
+    ("workspace-query", {"volatile"}, "security.tenant-spoofing"),
+    ("workspace-body", set(), "security.tenant-spoofing"),
+    ("workspace-body", {"strict"}, "security.tenant-spoofing"),
+    ("workspace-moved", {"no-with-200"}, "security.tenant-spoofing"),
+    ("delete-unscoped", {"no-with-200", "volatile"}, "security.tenant-write"),
+    ("refresh-reusable", {"cookie-tokens"}, "security.refresh-rotation"),
+    ("refresh-family-survives", {"cookie-tokens"}, "security.refresh-rotation"),
+    ("debug", {"page-for-all"}, "security.exposure"),
+    ("debug", {"page-inside"}, "security.exposure"),
+    ("trace-inside", set(), "security.malformed-body"),
+]
+
+
+@pytest.mark.parametrize(("fault", "habits", "check"), CASES, ids=lambda value: value if isinstance(value, str) else "")
+def test_a_fault_is_found_whatever_the_habits(project: Path, fault: str, habits: set[str], check: str) -> None:
+    report = probe(HabitsService(frozenset(habits), frozenset({fault})), project)
+    assert findings(report) == {**ALWAYS, check: "fail"}
+
+
+@pytest.mark.parametrize("fault", ["membership-unchecked", "object-unscoped"])
+def test_paths_that_name_the_tenant_are_tried_with_either(project: Path, fault: str) -> None:
+    report = probe(HabitsService(frozenset({"tenant-in-path"}), frozenset({fault})), project)
+    found = findings(report)
+    assert found["security.tenant-read"] == "fail"
+    assert found["security.tenant-write"] == "fail"
+    assert found.get("security.tenant-list", "pass") == ("fail" if fault == "membership-unchecked" else "pass")
+
+
+def test_every_fault_is_tried() -> None:
+    assert {fault for fault, _, _ in CASES} | {"membership-unchecked", "object-unscoped"} == set(FAULTS)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        'Traceback (most recent call last):\n  File "/srv/app.py", line 7, in view\nKeyError',
+        r'{"error": "  File \"/srv/app.py\", line 7, in view"}',
+        "<pre>Error: no<br> &nbsp; &nbsp;at &lt;anonymous&gt;<br> &nbsp; &nbsp;at parse (/srv/node_modules/body/json.js:9:1)",
+        r'{"stack": "Error: no\n    at check (/srv/auth.js:3:7)\n    at next (/srv/router.js:9:1)"}',
+        "Error: no\n    at async handle (file:///srv/app.mjs:3:7)",
+        "java.lang.NullPointerException\n\tat org.example.Users.find(Users.java:42)",
+        "panic: runtime error: index out of range",
+        "You\N{RIGHT SINGLE QUOTATION MARK}re seeing this error because you have <code>DEBUG = True</code> in your settings",
+        "<title>Starlette Debugger</title>",
+        "#0 /var/www/html/index.php(12): login()",
+        "Npgsql: at Shop.Login.Run() in /src/Login.cs:line 12",
+        "SQLSTATE[42P01]: Undefined table",
+        "thread 'main' panicked at src/main.rs:4:9",
+    ],
+)
+def test_stack_traces_and_debug_pages_of_many_kinds(page: str) -> None:
+    assert trace_in(page.encode()) is not None
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        '{"detail": "JSON parse error - Expecting value: line 1 column 19 (char 18)"}',
+        '{"error": "Look at /docs/errors.html:3 for help, or at https://example.test:8443/a:1:2"}',
+        '{"message": "Unexpected token } in JSON at position 18"}',
+        "<title>App</title><script src=/static/app.js></script>",
+        '{"detail":[{"type":"json_invalid","loc":["body",18],"msg":"JSON decode error","ctx":{"error":"Expecting value"}}]}',
+    ],
+)
+def test_what_explains_without_telling_is_no_stack_trace(page: str) -> None:
+    assert trace_in(page.encode()) is None
