@@ -213,6 +213,8 @@ class Check:
     def __call__(self, ctx: Context) -> Finding:
         """Run it and combine what it reports."""
         outcome = self.run(ctx)
+        if not isinstance(outcome, Finding | Iterable):
+            raise TypeError(f"a check returns a Finding, or several, not {type(outcome).__name__}")
         finding = outcome if isinstance(outcome, Finding) else combine(outcome)
         if finding.status in (Status.FAIL, Status.WARN) and finding.remedy is None and self.documentation.fix:
             finding = replace(finding, remedy=Remedy(self.documentation.fix))

@@ -79,7 +79,8 @@ MISBEHAVIOURS = {
     "floods": ("while True:\n    os.write(1, b'x' * 65536); sys.stderr.write('y' * 65536)", "timed out after 1.5 s"),
     "eats-memory": ("return failed(str(len(bytearray(2 * 1024**3))))", "ran out of memory: its process may use 512 MB"),
     "recurses": ("return eval('(lambda f: f(f))(lambda f: f(f))')", "the check crashed: RecursionError"),
-    "returns-nothing": ("return None", "the check crashed: TypeError"),
+    "returns-nothing": ("return None", "a check returns a Finding, or several, not NoneType"),
+    "proves-nothing": ("return passed('fine')", "a pass needs evidence"),
     "reads-input": ("input()", "the check crashed: EOFError"),
     "closes-everything": ("os.closerange(0, 4096)\nreturn failed('x')", "ended its process"),
     "writes-into-the-pipe": (
@@ -104,6 +105,22 @@ def test_each_misbehaviour_costs_only_its_own_check(project: Path) -> None:
         assert words in row["message"], row
     assert rows["health.good"]["status"] == "pass"
     assert "noise" not in done.stdout + done.stderr
+
+
+def test_a_check_that_forks_or_signals_its_parent_answers_for_itself_alone(project: Path) -> None:
+    """A second process that comes out of a check would answer the next check's question with the last one's finding."""
+    bodies = {}
+    for number in range(12):
+        does = ("os.fork()", "os.kill(os.getppid(), 15)", "os.fork() or time.sleep(0.2)", "pass")[number % 4]
+        bodies[f"n{number}"] = f"{does}\nreturn failed('this is n{number}')"
+    bodies["raises-twice"] = "os.fork()\nraise ValueError('twice')"
+    source = HEAD + "".join(one_check(name, body) for name, body in bodies.items())
+    (project / "checks" / "forks.py").write_text(source)
+    _, rows = validate(project)
+    for number in range(12):
+        assert rows[f"health.n{number}"]["message"] == f"this is n{number}"
+    assert rows["health.raises-twice"]["message"] == "the check crashed: ValueError: twice"
+    assert rows["health.good"]["status"] == "pass"
 
 
 def test_a_long_finding_is_cut_and_a_check_runs_in_the_projects_folder(project: Path) -> None:

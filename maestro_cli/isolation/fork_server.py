@@ -23,6 +23,8 @@ from maestro_cli.isolation.loading import Source, load_part, parts
 from maestro_cli.isolation.messages import describe_check
 from maestro_cli.isolation.worker import work
 
+_NOT_FOR_ALL = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What ends a worker must not end this process: a check that signals its parent would cost all others. maestro kills."""
 LOADING_ALARM_S = 120
 """A module that hangs while maestro itself is killed would hang for ever; the alarm ends it."""
 
@@ -42,9 +44,10 @@ def main(descriptor: int) -> None:
 def _prepare(kept: int) -> None:
     """Leave the terminal, the parent's handlers and its open files behind; 0, 1 and 2 lead nowhere."""
     os.setsid()
-    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGCHLD):
-        signal.signal(name, signal.SIG_DFL)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    for name in _NOT_FOR_ALL:
+        signal.signal(name, signal.SIG_IGN)
     _silence()
     _close_all_but(kept)
 
@@ -166,6 +169,8 @@ def _fork(control: socket.socket, descriptor: int, checks: dict[str, Check]) -> 
         os.close(descriptor)
         return pid
     try:
+        for name in _NOT_FOR_ALL:
+            signal.signal(name, signal.SIG_DFL)  # what the checks start inherits this
         control.close()
         os.setsid()  # a group of its own, so that what a check starts ends with it
         with socket.socket(fileno=descriptor) as connection:

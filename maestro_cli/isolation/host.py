@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import pickle
 import signal
@@ -25,6 +26,9 @@ T = TypeVar("T")
 
 ANSWER_S = 10.0
 """How long the fork server may take to fork or to bury a worker; it does nothing else."""
+
+_QUESTIONS = itertools.count(1)
+"""Answers carry their question's number: what a check leaves behind in the socket is not the next one's finding."""
 
 PROCESSORS = os.cpu_count() or 1
 PATIENCE_S = 0.05
@@ -301,8 +305,11 @@ class PluginHost:
             BaseException: What the check raised, as `rebuild_error` says it.
         """
         try:
-            send_bytes(worker.connection, pickle.dumps({"do": do, "id": identifier}))
+            number = next(_QUESTIONS)
+            send_bytes(worker.connection, pickle.dumps({"do": do, "id": identifier, "number": number}))
             message = receive(worker.connection)
+            if message.get("number") != number:
+                raise GarbledError("it answers another question")
             if left is not None:
                 left.extend(str(what) for what in message.get("left") or ())
             if "raised" not in message:

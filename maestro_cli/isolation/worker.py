@@ -24,6 +24,7 @@ def work(connection: socket.socket, checks: Mapping[str, Check]) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # the checks' own subprocesses need it
     ctx: Any = None
     folder, environ = os.getcwd(), dict(os.environ)  # noqa: PTH109 - a path object would be no clearer
+    own = os.getpid()
     with contextlib.suppress(ClosedError):
         while True:
             request = pickle.loads(receive_bytes(connection))  # noqa: S301 - from maestro itself, our parent
@@ -31,6 +32,9 @@ def work(connection: socket.socket, checks: Mapping[str, Check]) -> None:
                 ctx = request["context"]
                 continue
             answer = _answer(request, checks[request["id"]], ctx)
+            if os.getpid() != own:
+                os._exit(0)  # the check forked, and this is the other one: it would answer a second time
+            answer["number"] = request["number"]
             if isinstance(ctx, Context):
                 answer["left"] = _clean_up(ctx)
             send(connection, answer)
