@@ -62,6 +62,9 @@ class Workshop:
                 owner_password=Secret(environment["POSTGRES_OWNER_PASSWORD"]),
                 app_password=Secret(environment["POSTGRES_PASSWORD"]),
             )
+        elif fault == "wal-archive-failing":
+            self._administer("ALTER SYSTEM RESET archive_command", "SELECT pg_reload_conf()")
+            self.demo.postgres.archive_now()
         elif fault in VALKEY:
             self.demo.valkey.restart()
         else:

@@ -8,6 +8,7 @@ import subprocess
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from maestro_cli.demo.operation_faults import OPERATION
 from maestro_cli.demo.plants import Action, Plant
 
 if TYPE_CHECKING:
@@ -269,6 +270,14 @@ DATABASE: dict[str, Plant] = {
         "The default tenant is not active.",
         after_start=_sql("UPDATE tenants SET is_active = false WHERE slug = 'default'"),
     ),
+    "viewer-promoted": Plant(
+        "An account that should only read is an administrator.",
+        after_start=_sql("UPDATE users SET role = 'admin' WHERE email = 'viewer@example.test'"),
+    ),
+    "inactive-account-active": Plant(
+        "An account that was deactivated is active again.",
+        after_start=_sql("UPDATE users SET is_active = true WHERE email = 'inactive@example.test'"),
+    ),
     "app-role-bypasses-rls": Plant(
         "The application's role bypasses row-level security.",
         after_start=_sql("ALTER ROLE maestro_app BYPASSRLS", superuser=True),
@@ -334,5 +343,5 @@ VALKEY: dict[str, Plant] = {
     ),
 }
 
-OUTSIDE: dict[str, Plant] = {**FILES, **DATABASE, **VALKEY}
+OUTSIDE: dict[str, Plant] = {**FILES, **DATABASE, **VALKEY, **OPERATION}
 """Fault → how it is planted. `found_by` is filled in from the checks themselves."""

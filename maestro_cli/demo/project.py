@@ -75,13 +75,19 @@ class DemoProject:
         with (self.directory / ".env").open("a", encoding="utf-8") as stream:
             stream.writelines(f"{name}={path}\n" for name, path in values.items())
 
-    def back_up(self, programs: Path, url: str) -> None:
-        """Dump the database, as a nightly job would."""
+    def back_up(self, programs: Path, url: str, *options: str) -> None:
+        """Dump the database, as a nightly job would.
+
+        Args:
+            programs: Folder of pg_dump.
+            url: The database as a role that sees every row.
+            options: Further ones of pg_dump's, for a dump that is not whole.
+        """
         folder = self.directory / "backups"
         folder.mkdir(mode=0o700, exist_ok=True)
         parts = urlsplit(url)
         address = urlunsplit(parts._replace(netloc=f"{parts.username}@{parts.hostname}:{parts.port}"))
-        argv = [str(programs / "pg_dump"), "-Fc", "-f", str(folder / "nightly.dump"), address]
+        argv = [str(programs / "pg_dump"), "-Fc", "-f", str(folder / "nightly.dump"), *options, address]
         self._run(argv, {"PGPASSWORD": unquote(parts.password or "")})
 
     def write_environment(self, ports: Ports, now: datetime) -> None:

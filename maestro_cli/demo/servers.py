@@ -118,6 +118,8 @@ class EmbeddedPostgres(EmbeddedServer):
         connection.autocommit = True
         try:
             with connection.cursor() as cursor:
+                # Only a new segment wakes an archiver that has given up for a minute.
+                cursor.execute("SELECT pg_logical_emit_message(true, 'maestro', 'archive')")
                 cursor.execute("SELECT pg_walfile_name(pg_switch_wal())")
                 end = time.monotonic() + ARCHIVE_SECONDS
                 query = "SELECT last_archived_wal >= %s FROM pg_stat_archiver"
