@@ -49,7 +49,8 @@ def plan_table(plan: Plan) -> str:
             "  tables:",
             *(f"    {_key(name)}: {{indexes: [[{plan.column}]]}}" for name in plan.tables),
         ]
-        lines += ["  shared: []   # tables that are no tenant's"]
+        shared = ", ".join(map(_key, plan.shared))
+        lines += [f"  shared: [{shared}]   # tables that are no tenant's"]
     if plan.steps:
         rows = [("#", "step", "lock", "expected", "blocks")]
         rows += [(str(number), *_row(step)) for number, step in enumerate(plan.steps, 1)]

@@ -17,7 +17,7 @@ from maestro_cli.tenants.planner_expand import backfill, expand, keys_by_partiti
 from maestro_cli.tenants.planner_index import indexes
 from maestro_cli.tenants.planner_partitions import partition_keys
 from maestro_cli.tenants.planner_uniques import per_tenant
-from maestro_cli.tenants.spec import JoinPath, Spec, TableSpec, heirs_last
+from maestro_cli.tenants.spec import JoinPath, Spec, TableSpec, heirs_last, proposed_shared
 from maestro_cli.tenants.steps import Plan, Step
 
 
@@ -48,6 +48,7 @@ def make(spec: Spec, catalog: Catalog, *, contracting: bool = False) -> Plan:
         notes=tuple(notes(spec, catalog)),
         proposed=spec.proposed,
         contract=contracting,
+        shared=tuple(proposed_shared(spec, catalog)) if spec.proposed else (),
         sizes={
             table.name: (
                 sum(leaf.rows for leaf in catalog.leaves(table.name)),

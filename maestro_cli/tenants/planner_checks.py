@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from maestro_cli.tenants.catalog import Catalog, Table
 from maestro_cli.tenants.names import index_name
-from maestro_cli.tenants.spec import JoinPath, Spec, TableSpec, candidates
+from maestro_cli.tenants.spec import JoinPath, Spec, TableSpec, candidates, proposed_shared
 from maestro_cli.tenants.steps import Note
 
 _SAME = {"uuid": ("uuid",), "bigint": ("bigint",), "text": ("text", "character varying")}
@@ -117,7 +117,10 @@ def notes(spec: Spec, catalog: Catalog) -> Iterator[Note]:
         )
         yield Note("prepared-statements", spec.schema, message)
     yield from _crossing_notes(spec, catalog)
-    if not spec.proposed:
+    if spec.proposed:
+        for name, reason in proposed_shared(spec, catalog).items():
+            yield Note("proposed-shared", name, f"is left out of the proposal: {reason}")
+    else:
         known = {table.name for table in spec.tables}
         for name in candidates(spec, catalog):
             if name not in known:

@@ -93,6 +93,6 @@ def _below(index: Index, catalog: Catalog) -> Iterator[Index]:
 def _tail(index: Index, replaced: Replaced, spec: Spec) -> str:
     """What stands behind USING: the old index's own, or for a constraint the new one's without the tenant in front."""
     if replaced.index is not None:
-        return replaced.index.partition(" USING ")[2]
-    tail = (index.definition or "").partition(" USING ")[2]
+        return sql.reparsable(replaced.index).partition(" USING ")[2]
+    tail = sql.reparsable(index.definition or "").partition(" USING ")[2]
     return tail.replace(f"({sql.identifier(spec.column)}, ", "(", 1)

@@ -122,5 +122,5 @@ def _comment(new: str, replaced: Replaced, spec: Spec) -> str:
 
 def _tail(old: Index, spec: Spec) -> str:
     """The old definition behind USING, with the tenant in front of its columns."""
-    method, _, rest = (old.definition or "").partition(" USING ")[2].partition("(")
+    method, _, rest = sql.reparsable(old.definition or "").partition(" USING ")[2].partition("(")
     return f"{method}({sql.identifier(spec.column)}, {rest}"

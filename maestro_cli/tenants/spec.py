@@ -11,25 +11,7 @@ from maestro_cli.config.settings import Tenancy, TenantTable
 from maestro_cli.errors import ConfigurationError
 from maestro_cli.tenants import sql
 from maestro_cli.tenants.catalog import Catalog
-
-VERSION_TABLES = frozenset(
-    [
-        "alembic_version",
-        "maestro_alembic_version",
-        "django_migrations",
-        "schema_migrations",
-        "ar_internal_metadata",
-        "flyway_schema_history",
-        "databasechangelog",
-        "databasechangeloglock",
-        "_prisma_migrations",
-        "knex_migrations",
-        "knex_migrations_lock",
-        "goose_db_version",
-        "spatial_ref_sys",
-    ]
-)
-"""Tables of migration tools: no tenant's, whatever the application."""
+from maestro_cli.tenants.proposals import bookkeeping, shared_reason
 
 _PATH = re.compile(r"""^\s*(?P<column>"[^"]+"|[^\s→>('"-]+)\s*(?:→|->)\s*(?P<parent>"[^"]+"|[^\s→>('"]+)\s*$""")
 
@@ -176,15 +158,25 @@ def heirs_last(tables: Iterable[TableSpec], catalog: Catalog) -> list[TableSpec]
 
 def candidates(spec: Spec, catalog: Catalog) -> Iterator[str]:
     """Tables that could be a tenant's: not the tenants', not shared, not a tool's, not an extension's, no partition."""
-    left_out = {spec.tenants, *spec.shared, *VERSION_TABLES}
+    left_out = {spec.tenants, *spec.shared}
     for table in catalog.tables.values():
-        if table.kind != "f" and not table.is_partition and not table.extension and table.name not in left_out:
+        plain = table.kind != "f" and not table.is_partition and not table.extension
+        if plain and table.name not in left_out and not bookkeeping(table):
             yield table.name
 
 
+def proposed_shared(spec: Spec, catalog: Catalog) -> dict[str, str]:
+    """Tables that are proposed as nobody's, with the reason."""
+    reasons = {name: shared_reason(catalog.tables[name], catalog) for name in candidates(spec, catalog)}
+    return {name: reason for name, reason in reasons.items() if reason is not None}
+
+
 def with_proposals(spec: Spec, tenancy: Tenancy, catalog: Catalog) -> Spec:
-    """The specification with every candidate of the catalog, where maestro.yaml names no table."""
-    return spec if spec.tables else with_proposals_of(spec, tenancy, candidates(spec, catalog))
+    """The specification with the candidates of the catalog, where maestro.yaml names no table."""
+    if spec.tables:
+        return spec
+    shared = proposed_shared(spec, catalog)
+    return with_proposals_of(spec, tenancy, (name for name in candidates(spec, catalog) if name not in shared))
 
 
 def with_proposals_of(spec: Spec, tenancy: Tenancy, names: Iterable[str]) -> Spec:

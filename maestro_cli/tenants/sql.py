@@ -140,6 +140,18 @@ def literal(text: str) -> str:
     return f"E{quoted.replace(chr(92), chr(92) * 2)}" if "\\" in text else quoted
 
 
+_PUSHED = re.compile(r"\(\((ARRAY\[(?:'(?:[^']|'')*'::character varying(?:, )?)+\])\)::text\[\]\)")
+
+
+def reparsable(definition: str) -> str:
+    """An index's definition, so that PostgreSQL makes the same of it again.
+
+    `status IN ('a', 'b')` over a varchar is written out as a cast of the whole array, and read in again as a cast of
+    each element: equal, but another text in every dump. Without the cast the array is coerced as it was at first.
+    """
+    return _PUSHED.sub(r"(\1)", definition)
+
+
 def tenant_literal(value: str, type_: str) -> str:
     """A tenant's id as a literal of the column's type.
 

@@ -17,8 +17,9 @@ from maestro_cli.tenants.downgrade import Rolled
 from maestro_cli.tenants.findings import Finding, Severity, Verification
 from maestro_cli.tenants.locks import Pace
 from maestro_cli.tenants.progress import Listener, Progress
+from maestro_cli.tenants.proposals import VERSION_TABLES
 from maestro_cli.tenants.runner import Outcome
-from maestro_cli.tenants.spec import VERSION_TABLES, Spec, TableSpec
+from maestro_cli.tenants.spec import Spec, TableSpec
 from maestro_cli.tenants.sqlite_file import VERSION_TABLE, Schema, opened, specified
 from maestro_cli.tenants.sqlite_planner import make, make_down
 from maestro_cli.tenants.state import Status, TableState

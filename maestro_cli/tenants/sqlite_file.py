@@ -12,8 +12,9 @@ from maestro_cli.config.settings import Tenancy
 from maestro_cli.errors import OutOfReach
 from maestro_cli.tenants import sql
 from maestro_cli.tenants.locks import Blocked
+from maestro_cli.tenants.proposals import VERSION_TABLES
 from maestro_cli.tenants.session import DatabaseError
-from maestro_cli.tenants.spec import VERSION_TABLES, Spec, TableSpec, specify, with_proposals_of
+from maestro_cli.tenants.spec import Spec, TableSpec, specify, with_proposals_of
 from maestro_cli.tenants.urls import sqlite_path
 
 VERSION_TABLE = "maestro_alembic_version"

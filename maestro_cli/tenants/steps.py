@@ -128,6 +128,8 @@ class Plan:
     notes: tuple[Note, ...] = ()
     proposed: bool = False
     contract: bool = False
+    shared: tuple[str, ...] = ()
+    """Tables that are proposed as nobody's, where `proposed`."""
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Table → (rows, bytes), rows as the statistics estimate them."""
 
@@ -148,6 +150,7 @@ class Plan:
             "database": self.database,
             "schema": self.schema,
             "proposed": self.proposed,
+            "proposed_shared": list(self.shared),
             "contract": self.contract,
             "tables": [
                 {"name": name, "rows": self.sizes.get(name, (0, 0))[0], "bytes": self.sizes.get(name, (0, 0))[1]}
