@@ -20,7 +20,7 @@ FEW = 20
     component="deployment",
     priority="high",
     writes=True,
-    deadline_s=90,
+    deadline_s=60,
     faults=("restore-fails", "restore-table-missing", "restore-rows-missing", "restore-too-slow"),
 )
 def restore_works(ctx: Context) -> Finding:

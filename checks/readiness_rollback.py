@@ -25,7 +25,7 @@ _STEPS = {
     component="deployment",
     priority="medium",
     writes=True,
-    deadline_s=75,
+    deadline_s=60,
     faults=(
         "migration-irreversible",
         "migration-leaves-type",

@@ -391,7 +391,7 @@ class Restore:
 
     within_s: float = key(
         "Recovery time objective: the longest it may take, in seconds; also raise run.deadlines for long ones.",
-        default=60,
+        default=45,
         minimum=1,
     )
     min_rows_percent: float = key(

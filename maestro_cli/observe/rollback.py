@@ -17,7 +17,7 @@ from maestro_cli.observe.variables import variables
 if TYPE_CHECKING:
     from maestro_cli.observe.context import Context
 
-TIMEOUT_S = 60.0
+TIMEOUT_S = 50.0
 _POSTGRESQL = ("postgresql", "postgres")
 
 
