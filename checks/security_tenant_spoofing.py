@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 HEADERS = ("X-Tenant-ID", "X-Tenant", "Tenant-ID", "X-Org-ID", "X-Organization-ID", "X-Account-ID")
 QUERIES = ("tenant_id", "tenant", "org_id")
+Ways = Mapping[str, tuple[Mapping[str, str], str]]
+"""A name of the way, its headers and its query."""
 FURTHER = 4
 """Most further names of headers and queries, made of what the service itself calls the tenant."""
 
@@ -41,7 +43,7 @@ FURTHER = 4
     component="multi_tenancy",
     priority="critical",
     writes=True,
-    requests=2 * LOGIN_REQUESTS + 4 * OBJECT_REQUESTS + len(HEADERS) + 2 * len(QUERIES) + 3 * FURTHER + 11,
+    requests=2 * LOGIN_REQUESTS + 4 * OBJECT_REQUESTS + 2 * (len(HEADERS) + len(QUERIES) + 2 * FURTHER) + 15,
     deadline_s=20,
     faults=("tenant-header-believed", "tenant-query-believed", "tenant-body-believed"),
 )
@@ -78,22 +80,52 @@ def tenant_spoofing(ctx: Context) -> Finding:
 
 
 def _in_headers(ctx: Context, owned: Owned, tenant: Tenant, evidence: list[Evidence]) -> list[str]:
-    settings, stranger = settings_of(ctx), sessions.for_account(ctx, 1)
+    ways: Ways = {f"the header {name}": ({name: tenant.text}, "") for name in header_names(tenant)}
+    return _spoofed(ctx, owned, "a header", ways, evidence)
+
+
+def _in_query(ctx: Context, owned: Owned, tenant: Tenant, evidence: list[Evidence]) -> list[str]:
+    value = quote(tenant.text, safe="")
+    ways: Ways = {f"the query ({name})": ({}, f"{quote(name, safe='')}={value}") for name in query_names(tenant)}
+    return _spoofed(ctx, owned, "the query", ways, evidence)
+
+
+def _spoofed(ctx: Context, owned: Owned, kind: str, ways: Ways, evidence: list[Evidence]) -> list[str]:
+    """The ways that lead into the other tenant: all at once, and one by one where that is answered otherwise."""
+    headers = {name: value for way, _ in ways.values() for name, value in way.items()}
+    leaks, seen = _asked(ctx, owned, headers, "&".join(query for _, query in ways.values() if query))
+    names = ", ".join(name.removeprefix("the ") for name in ways)
+    evidence.append(Evidence(f"naming the tenant in {names}", seen, "nothing of the other tenant"))
+    if not leaks and seen == _asked_plainly(ctx, owned):
+        return []
     believed = []
-    names = header_names(tenant)
-    for header in names:
-        answer = get(ctx, stranger, owned.id, headers={header: tenant.text})
-        evidence.append(Evidence(f"GET {settings.read} with {header}", str(answer.status), "404 or 403"))
-        if shows(answer, owned):
-            believed.append(f"the header {header}")
-    if _tells(ctx, owned) and settings.list is not None and not believed:
-        headers = {**stranger.headers, **dict.fromkeys(names, tenant.text)}
-        answer = ctx.http.get(_own_list(ctx), headers=headers)
-        holds = lists(answer, owned, settings.create.id)
-        seen = f"{answer.status}, {'holds' if holds else 'does not hold'} the object"
-        evidence.append(Evidence(f"GET {settings.list} with all of them", seen, "does not hold it"))
-        believed += ["a header of the list"] if holds else []
-    return believed
+    for name, (header, query) in ways.items():
+        leaks_alone, seen = _asked(ctx, owned, header, query)
+        evidence.append(Evidence(f"naming it in {name} alone", seen, "nothing of the other tenant"))
+        believed += [name] if leaks_alone else []
+    return believed or ([f"{kind} among several"] if leaks else [])
+
+
+def _asked(ctx: Context, owned: Owned, headers: Mapping[str, str], query: str) -> tuple[bool, str]:
+    """Whether the stranger, asking like this, reads or lists the object; and what is answered."""
+    settings, stranger = settings_of(ctx), sessions.for_account(ctx, 1)
+    answer = get(ctx, stranger, owned.id, headers=headers, query=query)
+    if shows(answer, owned):
+        return True, f"{answer.status}, holding the object"
+    seen = f"{answer.status}"
+    if not _tells(ctx, owned) or settings.list is None:
+        return False, seen
+    path = fill_path(settings.list, in_path(ctx, settings.list, stranger))
+    joint = "" if not query else "&" if "?" in path else "?"
+    answer = ctx.http.get(f"{path}{joint}{query}", headers={**stranger.headers, **headers})
+    leaks = lists(answer, owned, settings.create.id)
+    return leaks, f"{seen}, the list {answer.status}{', holding the object' if leaks else ''}"
+
+
+def _asked_plainly(ctx: Context, owned: Owned) -> str:
+    """What is answered to the same without a tenant's name."""
+    seen = f"{strangers_read(ctx).status}"
+    return f"{seen}, the list {strangers_list(ctx).status}" if _tells(ctx, owned) else seen
 
 
 def header_names(tenant: Tenant) -> list[str]:
@@ -110,35 +142,10 @@ def query_names(tenant: Tenant) -> list[str]:
     return [*QUERIES, *[name for name in dict.fromkeys(further) if name not in QUERIES][:FURTHER]]
 
 
-def _own_list(ctx: Context) -> str:
-    """The stranger's own list."""
-    path = settings_of(ctx).list or ""
-    return fill_path(path, in_path(ctx, path, sessions.for_account(ctx, 1)))
-
-
 def _tells(ctx: Context, owned: Owned) -> bool:
     """Whether the list, asked for plainly, lacks the object: only then does its appearing mean anything."""
     settings = settings_of(ctx)
     return settings.list is not None and not lists(strangers_list(ctx), owned, settings.create.id)
-
-
-def _in_query(ctx: Context, owned: Owned, tenant: Tenant, evidence: list[Evidence]) -> list[str]:
-    settings, stranger = settings_of(ctx), sessions.for_account(ctx, 1)
-    believed = []
-    for name in query_names(tenant):
-        query = f"{quote(name, safe='')}={quote(tenant.text, safe='')}"
-        answer = get(ctx, stranger, owned.id, query=query)
-        leaks = shows(answer, owned)
-        seen = str(answer.status)
-        if _tells(ctx, owned) and settings.list is not None and not leaks:
-            path = _own_list(ctx)
-            answer = ctx.http.get(f"{path}{'&' if '?' in path else '?'}{query}", headers=stranger.headers)
-            leaks = lists(answer, owned, settings.create.id)
-            seen += f", the list {answer.status}{', holding the object' if leaks else ''}"
-        evidence.append(Evidence(f"GET {settings.read} with ?{name}=", seen, "404 or 403, not in the list"))
-        if leaks:
-            believed.append(f"the query ({name})")
-    return believed
 
 
 def _in_body(ctx: Context, owned: Owned, tenant: Tenant, evidence: list[Evidence]) -> list[str]:

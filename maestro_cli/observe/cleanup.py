@@ -53,18 +53,30 @@ class Cleanup:
         with self._lock:
             return bool(self._tasks)
 
-    def run(self, *, total_s: float = TOTAL_S) -> None:
-        """Undo everything that is left, in order, within `total_s` seconds in all."""
-        end = time.perf_counter() + total_s
+    def run(self, *, total_s: float = TOTAL_S, waited: Callable[[float], float] = lambda _: 0.0) -> None:
+        """Undo everything that is left, in order, within `total_s` seconds in all.
+
+        Args:
+            total_s: How long it may take, in seconds.
+            waited: How long was waited for the service's rate limit since a moment (time.perf_counter()), in seconds;
+                that does not count.
+        """
+        started = time.perf_counter()
+
+        def left_s() -> float:
+            return started + waited(started) + total_s - time.perf_counter()
+
         with self._lock:
             tasks, self._tasks = sorted(self._tasks, key=lambda task: task[0]), []
         for _, what, undo in tasks:
-            if time.perf_counter() > end:
+            if left_s() < 0:
                 self.left.append(f"{what}: no time was left")
                 continue
             worker = threading.Thread(target=self._undo, args=(what, undo), daemon=True)
             worker.start()
-            worker.join(max(0.05, end - time.perf_counter()))
+            worker.join(max(0.05, left_s()))
+            while worker.is_alive() and left_s() > 0:  # it waits for the rate limit
+                worker.join(left_s())
             if worker.is_alive():
                 self.left.append(f"{what}: no answer in time")
 

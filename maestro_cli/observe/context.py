@@ -182,8 +182,13 @@ class Context:
         return self.shared("redis", lambda: Cache.from_context(self))
 
     def close(self) -> None:
-        """Take away what the probes made, then close what the run opened."""
-        self.cleanup.run()
+        """Take away what the probes made, then close what the run opened.
+
+        What was made may not stay because the rate limit's window is used up: that is worth one more wait.
+        """
+        if self.cleanup.pending:
+            self.patience.budget_s = max(self.patience.budget_s, self.max_wait_s)
+            self.cleanup.run(waited=self.patience.since)
         self.observations.close()
 
 
