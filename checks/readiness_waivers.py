@@ -17,7 +17,7 @@ def waivers(ctx: Context) -> Finding:
     """Every waiver is in date.
 
     Why: a waiver is a promise with a date; one that has passed is a risk that nobody answers for any more.
-    Fails when: a waiver's `expires` has passed (the last day it holds, in UTC).
+    Fails when: a waiver's `expires` has passed (the last day it holds, in UTC). It warns from 14 days before that day on.
     Fix: mend what it covers and remove it, or have its owner decide anew and set a new date.
     Source: NIST SP 800-37 rev. 2, task R-4 (risk acceptance is for a stated time)
     """
@@ -31,7 +31,7 @@ def waivers(ctx: Context) -> Finding:
         for row in sorted(rows, key=lambda row: row.expires)
     ]
     past = [row for row in rows if row.expires < today]
-    soon = [row for row in rows if row not in past and (row.expires - today).days < NOTICE_DAYS]
+    soon = [row for row in rows if row not in past and (row.expires - today).days <= NOTICE_DAYS]
     if past:
         names = ", ".join(f"{row.check} (owner {row.owner})" for row in past)
         ending = "its date and waives" if len(past) == 1 else "their dates and waive"

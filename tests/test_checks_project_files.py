@@ -188,7 +188,7 @@ def test_a_container_command_in_parts_is_read_as_one() -> None:
     assert any(runs_gate(command) for command in found)
 
 
-WAIVER = "- {{check: security.cors, reason: r, owner: o@example.test, expires: {}}}\n"
+WAIVER = "- {{check: security.cors, reason: r, owner: o@example.test, environments: [production], expires: {}}}\n"
 
 
 def waived(folder: Path, *dates: str) -> Context:
@@ -199,8 +199,8 @@ def waived(folder: Path, *dates: str) -> Context:
     ("dates", "status", "word"),
     [
         (("2027-03-31",), "pass", "1 waiver is in date"),
-        (("2026-12-07",), "pass", "in date"),
-        (("2026-12-06",), "warn", "about to expire"),
+        (("2026-12-08",), "pass", "in date"),
+        (("2026-12-07",), "warn", "about to expire"),
         (("2026-11-23",), "warn", "about to expire"),
         (("2026-11-22",), "fail", "past its date"),
         (("2027-03-31", "2026-01-01"), "fail", "security.cors (owner o@example.test)"),

@@ -200,7 +200,9 @@ def test_common_options_stand_in_front_or_behind(tmp_path: Path) -> None:
 
 
 def test_waivers_that_name_no_check_are_a_configuration_error(tmp_path: Path) -> None:
-    waiver = "waivers:\n  - {check: health.baad, reason: r, owner: o, expires: 2999-01-01}\n"
+    waiver = (
+        "waivers:\n  - {check: health.baad, reason: r, owner: o, environments: [production], expires: 2999-01-01}\n"
+    )
     project(tmp_path, GOOD, BAD, extra=waiver)
     done = maestro(tmp_path, "readiness", "--json")
     assert done.returncode == 2
@@ -216,8 +218,14 @@ def test_a_waiver_holds_until_its_date_and_in_its_environments(tmp_path: Path) -
         report = json.loads(maestro(tmp_path, "readiness", "--json").stdout)
         return report["verdict"], report["counts"]["waived"]
 
-    assert verdict("{check: health.bad, reason: r, owner: o, expires: 2999-01-01}") == ("ready", 1)
-    assert verdict("{check: health.bad, reason: r, owner: o, expires: 2001-01-01}") == ("not_ready", 0)
+    assert verdict("{check: health.bad, reason: r, owner: o, environments: [staging], expires: 2999-01-01}") == (
+        "ready",
+        1,
+    )
+    assert verdict("{check: health.bad, reason: r, owner: o, environments: [staging], expires: 2001-01-01}") == (
+        "not_ready",
+        0,
+    )
     other = "{check: health.bad, reason: r, owner: o, expires: 2999-01-01, environments: [development]}"
     assert verdict(other) == ("not_ready", 0)
 

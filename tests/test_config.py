@@ -67,12 +67,20 @@ BAD: dict[str, tuple[str | bytes, str]] = {
         "maestro.yaml:2: waivers[0].owner: is required",
     ),
     "unparseable date": (
-        "waivers:\n  - {check: a, reason: x, owner: o, expires: soon}\n",
+        "waivers:\n  - {check: a, reason: x, owner: o, environments: [staging], expires: soon}\n",
         "maestro.yaml:2: waivers[0].expires: expected a date, YYYY-MM-DD",
     ),
     "empty owner": (
-        "waivers:\n  - {check: a, reason: x, owner: ' ', expires: 2027-01-01}\n",
+        "waivers:\n  - {check: a, reason: x, owner: ' ', environments: [staging], expires: 2027-01-01}\n",
         "maestro.yaml:2: waivers[0].owner: must not be empty",
+    ),
+    "nowhere": (
+        "waivers:\n  - {check: a, reason: x, owner: o, expires: 2027-01-01}\n",
+        "maestro.yaml:2: waivers[0].environments: is required",
+    ),
+    "in no environment": (
+        "waivers:\n  - {check: a, reason: x, owner: o, environments: [], expires: '2027-01-01'}\n",
+        "maestro.yaml:2: waivers[0].environments: must name at least one environment",
     ),
     "unset variable": (
         "redis:\n  url: ${REDIS_UL}\n",

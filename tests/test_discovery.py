@@ -37,7 +37,7 @@ print(*found.checks, *sorted(name for name in sys.modules if name.startswith("ma
 
 def test_waivers_and_patterns_of_unread_checks_are_known(project: Path) -> None:
     (project / "maestro.yaml").write_text(
-        "waivers: [{check: security.cors, reason: r, owner: o, expires: 2099-01-01}]\nrun: {deadlines: {health.query: 5}}\n"
+        "waivers: [{check: security.cors, reason: r, owner: o, environments: [production], expires: 2099-01-01}]\nrun: {deadlines: {health.query: 5}}\n"
     )
     done = subprocess.run(
         [sys.executable, "-m", "maestro_cli", "validate", "--only", "readiness.waivers", "--without", "health.*"],

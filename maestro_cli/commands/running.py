@@ -175,7 +175,7 @@ def make_plan(loaded: Loaded, catalogue: Catalogue, invocation: Invocation) -> P
         waivers={
             waiver.check: WaiverNote(waiver.reason, waiver.owner, waiver.expires.isoformat())
             for waiver in settings.waivers
-            if waiver.expires >= today and (not waiver.environments or environment in waiver.environments)
+            if waiver.expires >= today and environment in waiver.environments
         },
     )
 

@@ -195,6 +195,8 @@ class Builder:
         if get_origin(expected) is Literal:
             return self._choice(node, text, value, get_args(expected), path)
         if expected is dt.date:
+            if isinstance(value, str):
+                value = scalar_value(value, plain=True)  # in quotes it is a date all the same
             if isinstance(value, dt.datetime) or not isinstance(value, dt.date):
                 return self.wrong(node.line, path, "expected a date, YYYY-MM-DD")
             return value

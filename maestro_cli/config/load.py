@@ -161,6 +161,9 @@ def _semantic_problems(settings: Settings, lines: Mapping[str, int]) -> list[Pro
             for name in ("reason", "owner")
             if not getattr(waiver, name).strip()
         )
+        if not waiver.environments:
+            line = lines.get(f"waivers[{index}]", 1)
+            problems.append(Problem(line, f"waivers[{index}].environments", "must name at least one environment"))
     return problems
 
 

@@ -491,7 +491,7 @@ class Waiver:
     reason: str = key("Why it is acceptable.")
     owner: str = key("Who answers for it.")
     expires: dt.date = key("The last day it holds, in UTC.")
-    environments: tuple[Environment, ...] = key("Where it holds; empty for everywhere.", default=())
+    environments: tuple[Environment, ...] = key("Where it holds: at least one.", example="[development]")
 
 
 @section

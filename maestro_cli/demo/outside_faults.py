@@ -223,7 +223,8 @@ FILES: dict[str, Plant] = {
         after_start=_substitute(
             "maestro.yaml",
             r"^waivers: .*$",
-            "waivers: [{check: security.cors, reason: planted, owner: demo@example.test, expires: 2025-10-05}]",
+            "waivers: [{check: security.cors, reason: planted, owner: demo@example.test, environments: [production], "
+            "expires: 2025-10-05}]",
         ),
     ),
 }
