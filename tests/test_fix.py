@@ -60,7 +60,7 @@ def test_everything_that_is_missing_is_made_once(shop: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert mode(shop / ".env") == 0o600
     assert mode(shop / "certs" / "key.pem") == 0o600
-    assert f"undo: rm {shop}/.env" in done.stdout
+    assert f"undo: rm {shop}/.env {shop}/.env.example {shop}/.env.meta.json\n" in done.stdout
     text = (shop / ".env").read_text()
     again = maestro(shop, "fix", *IDS, "--yes")
     assert (again.returncode, again.stdout) == (0, "Nothing to fix: no check that offers a fix needs it.\n")
@@ -76,6 +76,7 @@ def test_a_secret_that_is_there_is_kept_and_only_the_missing_one_added(shop: Pat
     row = fixed(shop, "security.secrets", "--yes")["security.secrets"]
     assert row["applied"]
     assert row["plan"] == ["add to .env: OTHER_SECRET_KEY"]
+    assert row["undo"].endswith(f"; rm {shop}/.env.example {shop}/.env.meta.json")
     assert (
         (shop / ".env").read_text().startswith("# mine\nAPP_SECRET_KEY=kq8Zt3vXw9LmN2pR7sYb4cD6fG1hJ5kQ0uVxWzAaBbE\n")
     )

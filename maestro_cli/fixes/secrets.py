@@ -37,14 +37,19 @@ def _plan(ctx: FixContext) -> Sequence[str]:
 
 
 def _apply(ctx: FixContext) -> str:
+    path = ctx.path(ctx.loaded.settings.env_file or ".env")
+    beside = [path.with_name(f"{path.name}{ending}") for ending in (".example", ".meta.json")]
+    there = [other for other in beside if other.exists()]
     done = _generate(ctx, dry_run=False)
     if done is None:
         return ""
+    new = [str(other) for other in beside if other.exists() and other not in there]
     if done.created:
-        return f"rm {done.path}"
+        return f"rm {' '.join([str(done.path), *new])}"
+    others = f"; rm {' '.join(new)}" if new else ""
     if done.backup is not None:
-        return f"the file as it was: {done.path.with_name(done.backup)}"
-    return f"remove from {done.path}: {', '.join((*done.made, *done.built))}"
+        return f"the file as it was: {done.path.with_name(done.backup)}{others}"
+    return f"remove from {done.path}: {', '.join((*done.made, *done.built))}{others}"
 
 
 MISSING_SECRETS = Fix("adds strong values for secrets that are missing", _plan, _apply)
