@@ -10,9 +10,14 @@ from dataclasses import dataclass
 
 from maestro_cli.observe.http import Answer
 
-SIX_MONTHS_S = 15_768_000
+SIX_MONTHS_S = 15_552_000
+"""180 days: what many set, and what the Observatory takes for six months."""
+_SAFE_REFERRER = {"no-referrer", "same-origin", "strict-origin", "strict-origin-when-cross-origin"}
 _UNSAFE_REFERRER = {"unsafe-url", "origin", "origin-when-cross-origin", "no-referrer-when-downgrade"}
-_UNSAFE_SOURCES = {"'unsafe-inline'", "'unsafe-eval'", "*", "http:", "https:", "data:", "http://*", "https://*"}
+_BROAD = {"*", "http:", "https:", "ftp:", "http://*", "https://*", "http://*.*", "https://*.*"}
+_UNSAFE_SOURCES = _BROAD | {"'unsafe-inline'", "'unsafe-eval'", "data:"}
+_PASSIVE = {"img-src", "media-src"}
+_TRUSTED = ("'nonce-", "'sha256-", "'sha384-", "'sha512-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,7 @@ def problems_of(answer: Answer, *, https: bool, private: bool) -> list[Problem]:
         found.append(Problem("X-Content-Type-Options is not nosniff"))
     policies = [value for name, value in answer.all_headers if name == "content-security-policy"]
     found += _framing(answer, policies)
-    found += _content(policies)
+    found += _content(policies, https=https)
     found += _referrer(answer)
     cache = (answer.header("cache-control") or "").lower()
     if private and not any(word in cache for word in ("no-store", "no-cache", "private")):
@@ -61,24 +66,41 @@ def _framing(answer: Answer, policies: list[str]) -> list[Problem]:
     return [] if value in ("deny", "sameorigin") else [Problem("no X-Frame-Options or frame-ancestors")]
 
 
-def _content(policies: list[str]) -> list[Problem]:
+def _content(policies: list[str], *, https: bool) -> list[Problem]:
     if not policies:
         return [Problem("no Content-Security-Policy")]
     # Several policies all apply; the strictest one decides.
-    reasons = [_loose(_directives(policy)) for policy in policies]
+    reasons = [_loose(_directives(policy), https=https) for policy in policies]
     if all(reasons):
         return [Problem(f"Content-Security-Policy allows {reasons[0]}")]
     return []
 
 
-def _loose(directives: dict[str, set[str]]) -> str | None:
-    scripts = directives.get("script-src", directives.get("default-src"))
+def _loose(directives: dict[str, set[str]], *, https: bool) -> str | None:
+    others = directives.get("default-src")
+    scripts = directives.get("script-src", others)
     if scripts is None:
         return "scripts from anywhere"
     unsafe = scripts & _UNSAFE_SOURCES
-    if any(source.startswith(("'nonce-", "'sha256-", "'sha384-", "'sha512-")) for source in scripts):
+    if any(source.startswith(_TRUSTED) for source in scripts):
         unsafe.discard("'unsafe-inline'")  # ignored beside a nonce or hash (CSP level 2)
-    return " ".join(sorted(unsafe)) if unsafe else None
+        if "'strict-dynamic'" in scripts:
+            unsafe -= _BROAD  # ignored beside it (CSP level 3)
+    if unsafe:
+        return " ".join(sorted(unsafe))
+    objects = directives.get("object-src", others)
+    if objects is None or objects & _BROAD:
+        return "plug-ins from anywhere"
+    if "'unsafe-eval'" in directives.get("style-src", others or set()):
+        return "'unsafe-eval'"
+    clear = {name for name, sources in directives.items() if any(map(_in_the_clear, sources))} - _PASSIVE
+    if https and clear and "'strict-dynamic'" not in scripts:
+        return f"{min(clear)} over HTTP"
+    return None
+
+
+def _in_the_clear(source: str) -> bool:
+    return source.startswith(("http:", "ftp:"))
 
 
 def _directives(policy: str) -> dict[str, set[str]]:
@@ -94,5 +116,8 @@ def _referrer(answer: Answer) -> list[Problem]:
     value = answer.header("referrer-policy")
     if value is None:
         return [Problem("no Referrer-Policy", fails=False)]
-    last = value.lower().replace(" ", "").split(",")[-1]
-    return [Problem(f"Referrer-Policy {last}")] if last in _UNSAFE_REFERRER else []
+    known = [word for word in value.lower().replace(" ", "").split(",") if word in _SAFE_REFERRER | _UNSAFE_REFERRER]
+    if not known:
+        return [Problem("Referrer-Policy of no known value")]
+    # The last one that a browser knows counts (Referrer Policy §8.1).
+    return [Problem(f"Referrer-Policy {known[-1]}")] if known[-1] in _UNSAFE_REFERRER else []
