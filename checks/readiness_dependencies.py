@@ -17,7 +17,7 @@ MOST = 20
 @check(
     "readiness.dependencies",
     component="security",
-    priority="high",
+    priority="medium",
     faults=(
         "dependency-vulnerable",
         "audit-missing",

@@ -13,7 +13,7 @@ from maestro_cli.observe.readme import MAXIMUM_BYTES, parse_readme
 @check(
     "readiness.documentation",
     component="deployment",
-    priority="medium",
+    priority="low",
     faults=("documentation-missing", "readme-section-missing", "readme-section-empty", "readme-link-broken"),
 )
 def documentation(ctx: Context) -> Finding:

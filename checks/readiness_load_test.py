@@ -14,7 +14,7 @@ from maestro_cli.evidence.load_tests import LoadResult, parse_load
 @check(
     "readiness.load-test",
     component="testing",
-    priority="medium",
+    priority="low",
     faults=(
         "load-too-slow",
         "load-errors",

@@ -16,7 +16,7 @@ _MARK = re.compile(rb"\b(?:TODO|FIXME)\b|(?:#|//|--|/\*|<!--|;)[ \t]*(?i:todo|fi
 @check(
     "readiness.no-todo",
     component="testing",
-    priority="medium",
+    priority="low",
     faults=("todo-in-critical-file", "critical-file-missing"),
 )
 def no_todo(ctx: Context) -> Finding:

@@ -10,7 +10,7 @@ from maestro_cli.observe.project_files import matches, read_limited, shown
 @check(
     "readiness.pipeline",
     component="deployment",
-    priority="high",
+    priority="medium",
     faults=("pipeline-missing", "pipeline-without-gate", "pipeline-ignores-gate", "pipeline-broken"),
 )
 def pipeline(ctx: Context) -> Finding:

@@ -18,7 +18,7 @@ FEW = 20
 @check(
     "readiness.restore",
     component="deployment",
-    priority="high",
+    priority="medium",
     writes=True,
     deadline_s=60,
     faults=("restore-fails", "restore-table-missing", "restore-rows-missing", "restore-too-slow"),

@@ -23,7 +23,7 @@ _STEPS = {
 @check(
     "readiness.rollback",
     component="deployment",
-    priority="medium",
+    priority="low",
     writes=True,
     deadline_s=60,
     faults=(

@@ -11,7 +11,7 @@ from maestro_cli.observe.application import ApplicationError, outcome_of, run_ap
 @check(
     "readiness.settings-load",
     component="configuration",
-    priority="critical",
+    priority="high",
     faults=("setting-missing", "setting-invalid", "secret-short", "settings-module-broken", "settings-loader-exits"),
     deadline_s=12,
 )

@@ -44,7 +44,7 @@ class _Archiver:
 @check(
     "readiness.wal-archiving",
     component="deployment",
-    priority="medium",
+    priority="low",
     faults=("wal-archive-off", "wal-archive-failing", "wal-archive-stale", "wal-archive-without-command"),
 )
 def wal_archiving(ctx: Context) -> Finding:

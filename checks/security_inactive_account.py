@@ -10,7 +10,7 @@ from maestro_cli.observe.session import LOGIN_REQUESTS, Session
 @check(
     "security.inactive-account",
     component="security",
-    priority="high",
+    priority="medium",
     requests=2 * LOGIN_REQUESTS,
     faults=("inactive-accepted", "inactive-account-active"),
 )

@@ -15,7 +15,7 @@ _UNCLEAR = (401, 429)
 @check(
     "security.role-limits",
     component="security",
-    priority="high",
+    priority="medium",
     writes=True,
     requests=2 * LOGIN_REQUESTS + 1 + MAXIMUM * (OBJECT_REQUESTS + 3),
     deadline_s=30,

@@ -9,7 +9,7 @@ from maestro_cli.observe.tenant_rows import prove_rows
 @check(
     "security.tenant-rls",
     component="multi_tenancy",
-    priority="critical",
+    priority="high",
     faults=("rls-off", "rls-disabled", "rls-policy-too-wide", "rls-without-check", "app-role-bypasses-rls"),
 )
 def tenant_rls(ctx: Context) -> Finding:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from check_support import checkout, context, load_check
 
-from maestro_cli.api import Check
+from maestro_cli.api import Check, Context
+from maestro_cli.config import load
+from maestro_cli.discovery import discover
 from maestro_cli.model import Status
 from maestro_cli.runner import execute
+from maestro_cli.scoring import WEIGHTS
 
 PACKAGE = importlib.import_module("maestro_cli.checks")
 MODULES = sorted(module.name for module in pkgutil.iter_modules(PACKAGE.__path__))
@@ -124,3 +128,43 @@ def test_sqlite_is_no_postgresql(project: Path, check_id: str) -> None:
     result = execute(load_check(check_id), ctx)
     ctx.close()
     assert result.status is Status.SKIP, result.message
+
+
+EXAMPLE_VARIABLES = {
+    "JWT_SECRET_KEY": "canary",
+    "PROBE_A_PASSWORD": "canary",
+    "PROBE_B_PASSWORD": "canary",
+    "DATABASE_URL": "postgresql://u:canary@127.0.0.1:1/d",
+    "REDIS_URL": "redis://127.0.0.1:1/0",
+}
+
+
+@pytest.fixture
+def example(tmp_path: Path) -> Path:
+    """A folder with maestro.yaml.example as its configuration, and nobody at its addresses."""
+    example = (Path(__file__).parent.parent / "maestro.yaml.example").read_text()
+    (tmp_path / "maestro.yaml").write_text(example)
+    (tmp_path / ".env").write_text("")
+    (tmp_path / "checks").mkdir()
+    return tmp_path
+
+
+def test_no_built_in_check_takes_an_id_that_the_example_declares(example: Path) -> None:
+    catalogue = discover(load(example / "maestro.yaml", environ=EXAMPLE_VARIABLES))
+    catalogue.close()
+    assert {catalogue.checks[name].plugin for name in ("health.disk", "health.docs")} == {"maestro.yaml"}
+
+
+def test_the_example_leaves_room_for_the_coverage_that_its_gate_asks_for(example: Path) -> None:
+    """What needs further keys is skipped; with what depends on the place it must stay under a tenth of the weight."""
+    ctx = Context(
+        load(example / "maestro.yaml", environ=EXAMPLE_VARIABLES), now=datetime.now(UTC), environ=EXAMPLE_VARIABLES
+    )
+    # A PostgreSQL on this machine without a standby and without row-level security, behind an API of another machine.
+    skipped = {"security.postgres-tls", "health.replication-lag", "security.tenant-rls", "readiness.graceful-shutdown"}
+    try:
+        skipped |= {check.id for check in CHECKS if execute(check, ctx).status is Status.SKIP}
+    finally:
+        ctx.close()
+    weight = {check.id: WEIGHTS[check.priority] for check in CHECKS}
+    assert sum(weight[name] for name in skipped) < 0.1 * sum(weight.values()), sorted(skipped)

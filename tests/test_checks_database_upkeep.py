@@ -170,15 +170,15 @@ def free_percent(path: Path) -> float:
 
 
 def test_a_disk_with_room(project: Path, server: EmbeddedPostgres, application: str) -> None:
-    expect(run_check("health.disk", disks(project, server.admin_url.reveal())), "pass", "free space")
-    expect(run_check("health.disk", disks(project, application, server.data)), "pass", "inodes")
+    expect(run_check("health.data-disk", disks(project, server.admin_url.reveal())), "pass", "free space")
+    expect(run_check("health.data-disk", disks(project, application, server.data)), "pass", "inodes")
 
 
 def test_a_disk_without_room(project: Path, server: EmbeddedPostgres) -> None:
     free = free_percent(server.data)
     url = server.admin_url.reveal()
-    expect(run_check("health.disk", disks(project, url, least=min(100.0, free + 1))), "fail", "data directory")
-    expect(run_check("health.disk", disks(project, url, least=free - 0.5)), "warn", "data directory")
+    expect(run_check("health.data-disk", disks(project, url, least=min(100.0, free + 1))), "fail", "data directory")
+    expect(run_check("health.data-disk", disks(project, url, least=free - 0.5)), "warn", "data directory")
 
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - another file system than that of the temporary files
@@ -198,7 +198,7 @@ def test_a_disk_of_the_log_without_room(project: Path, server: EmbeddedPostgres,
             pytest.skip("both file systems are as full")
         low, words = (there, "pg_wal") if there < here else (here, "data directory")
         ctx = disks(project, server.admin_url.reveal(), data, least=low + 1)
-        result = expect(run_check("health.disk", ctx), "fail", words)
+        result = expect(run_check("health.data-disk", ctx), "fail", words)
         assert {item.name for item in result.evidence} >= {
             "free space on the disk of pg_wal",
             "free space on the disk of the data directory",
@@ -210,9 +210,9 @@ def test_a_disk_of_the_log_without_room(project: Path, server: EmbeddedPostgres,
 def test_a_disk_that_cannot_be_seen_is_skipped(
     project: Path, server: EmbeddedPostgres, application: str, tmp_path: Path
 ) -> None:
-    expect(run_check("health.disk", disks(project, application)), "skip", "database.data_directory")
-    expect(run_check("health.disk", disks(project, application, tmp_path / "nowhere")), "skip", "not on this machine")
+    expect(run_check("health.data-disk", disks(project, application)), "skip", "database.data_directory")
+    expect(run_check("health.data-disk", disks(project, application, tmp_path / "nowhere")), "skip", "not on this machine")
     other = tmp_path / "other" / "global"
     other.mkdir(parents=True)
     (other / "pg_control").write_bytes(b"x" * 8192)
-    expect(run_check("health.disk", disks(project, application, other.parent)), "skip", "another server's")
+    expect(run_check("health.data-disk", disks(project, application, other.parent)), "skip", "another server's")

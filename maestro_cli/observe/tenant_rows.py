@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,11 +13,14 @@ from maestro_cli.observe.errors import ControlFailed
 from maestro_cli.observe.tenancy import tenant_schema
 
 if TYPE_CHECKING:
+    from maestro_cli.config.settings import Tenancy
     from maestro_cli.observe.context import Context
+    from maestro_cli.observe.tenancy import TenantSchema
 
 REFUSED = "42501"
 """insufficient_privilege: what a policy's WITH CHECK raises, and a missing privilege too."""
 MAXIMUM_TABLES = 200
+_SETTING = re.compile(r"current_setting\('([^']+)'")
 
 
 @dataclass(frozen=True)
@@ -45,12 +49,12 @@ def prove_rows(ctx: Context) -> RowProof:
     it fails there, and nothing is written even for a moment.
 
     Raises:
-        NotConfigured: Without database.url or tenancy.rls.
+        NotConfigured: Without database.url; without tenancy.rls where the policies don't name one setting either.
         ControlFailed: When no table takes even a row of one's own past its policies.
     """
     tenancy = ctx.require(ctx.settings.tenancy, "tenancy")
-    rls = ctx.require(tenancy.rls, "tenancy.rls")
     schema = tenant_schema(ctx)
+    setting = _setting(ctx, tenancy, schema)
     own = tenancy.default_tenant.id
     other = {"uuid": str(uuid.uuid4()), "bigint": "-4611686018427387904"}.get(tenancy.type, f"maestro-{ctx.nonce}")
     attempts: list[Attempt] = []
@@ -61,16 +65,30 @@ def prove_rows(ctx: Context) -> RowProof:
             if schema.catalog.column(table.name, tenancy.column) is None:
                 continue
             tables += 1
-            prober = _Prober(cursor, schema.spec.qualified(table.name), table.name, tenancy.column, rls.setting)
+            prober = _Prober(cursor, schema.spec.qualified(table.name), table.name, tenancy.column, setting)
             attempts += prober.read(own)
             attempts.append(prober.make(own, other))
             controls += prober.takes_own(own)
     if tables and not controls:
         raise ControlFailed(
-            f"as the application's role even an own row is refused: is {rls.setting} the setting that the policies read, "
+            f"as the application's role even an own row is refused: is {setting} the setting that the policies read, "
             f"and {own} a tenant?"
         )
     return RowProof(tuple(attempts), controls, tables)
+
+
+def _setting(ctx: Context, tenancy: Tenancy, schema: TenantSchema) -> str:
+    """The setting that holds the current tenant: the configured one, or the one that the tables' policies read."""
+    if tenancy.rls is not None:
+        return tenancy.rls.setting
+    catalog = schema.catalog
+    guarded = [t.name for t in schema.spec.tables if t.name in catalog.tables and catalog.tables[t.name].row_security]
+    policies = [policy for name in guarded for policy in catalog.policies.get(name, ())]
+    names = {
+        name for policy in policies for text in (policy.using, policy.check) for name in _SETTING.findall(text or "")
+    }
+    found: str = ctx.require(names.pop() if len(names) == 1 else None, "tenancy.rls")
+    return found
 
 
 class _Prober:

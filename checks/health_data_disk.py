@@ -18,7 +18,7 @@ WARN_TIMES = 2
 
 
 @check(
-    "health.disk",
+    "health.data-disk",
     component="infrastructure",
     priority="medium",
     faults=("disk-full", "disk-of-the-log-full"),
