@@ -56,6 +56,8 @@ def environment(ctx: Context) -> Finding:
     has_api = api is not None and api.url is not None
     if ctx.settings.env_file is None and not has_api:
         raise NotConfigured("neither env_file nor api.url is configured")
+    if ctx.settings.env_file is None and ctx.environment == "development":
+        raise NotConfigured("env_file is not configured, and of an API in development nothing is asked")
     findings = list(_variables(ctx))
     if has_api and ctx.environment != "development":
         try:
@@ -86,8 +88,10 @@ def _variables(ctx: Context) -> Iterator[Finding]:
             yield passed(f"{name} says {value}.", seen)
     if not named and expected == "production":
         yield warned("No variable in env_file names the environment.", Evidence("ENVIRONMENT", "not set", expected))
-    elif not named and not switched:
-        yield passed(f"Nothing says that this is not {expected}.", Evidence("debug switches", "none"))
+    elif not named:
+        yield passed(
+            f"Nothing says that this is not {expected}.", Evidence("debug switches", ", ".join(switched) or "none")
+        )
 
 
 def _behaviour(ctx: Context) -> Iterator[Finding]:

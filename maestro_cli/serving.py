@@ -132,8 +132,9 @@ def check_app(app: str, folder: Path, *, run: bool = True) -> None:
     """
     if not _APP.match(app):
         raise UsageError(f"{app!r} is not MODULE:APP", hint="For example: maestro serve https service.main:app")
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
+    for place in (folder / "src", folder):  # the first is of a project laid out that way and not installed
+        if place.is_dir() and str(place) not in sys.path:
+            sys.path.insert(0, str(place))
     importlib.invalidate_caches()
     module_name, _, attribute = app.partition(":")
     _check_module(module_name, folder)

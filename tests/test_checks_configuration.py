@@ -142,10 +142,18 @@ def test_an_environment_that_is_what_it_says(project: Path) -> None:
         ("ENVIRONMENT=production\n", "staging", "pass", "production"),
         ("ENVIRONMENT=development\nDEBUG=1\n", "development", "pass", "development"),
         ("A=1\n", "development", "pass", "Nothing says"),
+        ("DEBUG=1\n", "development", "pass", "DEBUG"),
+        ("DEBUG=1\n", "staging", "fail", "switched on by DEBUG"),
     ],
 )
 def test_variables_by_environment(project: Path, env: str, environment: str, status: str, word: str) -> None:
     expect(run_check("readiness.environment", in_production(project, env, environment=environment)), status, word)
+
+
+def test_of_an_api_in_development_without_an_env_file_nothing_is_asked(project: Path) -> None:
+    """What `maestro init` writes for a service that has no .env yet."""
+    ctx = context(project, "api: {url: 'http://127.0.0.1:9'}\n")
+    expect(run_check("readiness.environment", ctx), "skip", "env_file is not configured")
 
 
 OPEN = {"/docs": b"<script src=swagger-ui-bundle.js>", "/openapi.json": b'{"openapi": "3.1.0"}'}

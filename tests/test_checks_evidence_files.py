@@ -194,3 +194,18 @@ def test_coverage_py_writes_milliseconds() -> None:
     assert made == datetime.fromtimestamp(1763900000, UTC)
     with pytest.raises(BrokenXMLError):
         parse_cobertura(b'<coverage line-rate="nan"/>')
+
+
+def test_an_error_of_the_suite_itself_is_an_error() -> None:
+    run = parse_junit(b'<testsuite name="db"><error message="no database"/><testcase name="a"/></testsuite>')
+    assert (run.tests, run.errors, run.names) == (1, 1, ["db"])
+    run = parse_junit(b'<testsuites><testsuite name="db" errors="1"><error/></testsuite></testsuites>')
+    assert run.errors == 1
+
+
+def test_lines_below_methods_alone_are_lines() -> None:
+    lines = "".join(f'<line number="{number}" hits="{number % 4}"/>' for number in range(1, 9))
+    inside = f"<packages><package><classes><class><methods><method><lines>{lines}</lines></method></methods></class>"
+    report = f'<coverage line-rate="0.9">{inside}</classes></package></packages></coverage>'
+    found = parse_cobertura(report.encode())
+    assert (found.lines, found.covered, found.line_rate) == (8, 6, 75.0)

@@ -158,6 +158,19 @@ def test_nothing_is_overwritten_without_force(shop: Path) -> None:
     assert "did you mean ci-github?" in wrong.stderr
 
 
+def test_a_module_that_cannot_be_named_is_no_application(project: Path) -> None:
+    (project / "my app").mkdir()
+    (project / "my app" / "main.py").write_text("from fastapi import FastAPI\napp = FastAPI()\n")
+    assert detect(project).python.apps == ()
+
+
+def test_a_fresh_configuration_crashes_no_check(shop: Path) -> None:
+    (shop / ".env").unlink()
+    assert maestro(shop, "init").returncode == 0
+    report = json.loads(maestro(shop, "readiness", "--json").stdout)
+    assert [row["message"] for row in report["checks"] if "crashed" in row["message"]] == []
+
+
 def test_a_dry_run_writes_nothing(project: Path) -> None:
     done = maestro(project, "init", "--dry-run", "--with", ",".join(EXTRAS))
     assert done.returncode == 0, done.stderr

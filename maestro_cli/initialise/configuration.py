@@ -220,14 +220,14 @@ def _redis(page: Page, project: Project) -> None:
 
 
 def _certs(page: Page, project: Project) -> None:
-    hosts = [*DEFAULT_HOSTS, *(seen.value for seen in project.compose_hosts)]
+    hosts = [*(project.certs_hosts or DEFAULT_HOSTS), *(seen.value for seen in project.compose_hosts)]
     built = ", ".join(sorted({seen.where for seen in project.compose_hosts}))
     off = project.certs_directory is None and application(project) is None
     page.key("certs", off=off)
     said = "" if project.certs_directory else "made by: maestro certs generate"
     page.key("directory", plain(project.certs_directory or "certs"), said, indent=1, off=off)
     said = f"service names from {built}" if built else "names it is reached by"
-    page.key("hosts", plain(hosts), said, indent=1, off=off)
+    page.key("hosts", plain(list(dict.fromkeys(hosts))), said, indent=1, off=off)
 
 
 def _secrets(page: Page, project: Project) -> None:
@@ -307,5 +307,5 @@ def _plugins(page: Page, project: Project) -> None:
         '#   - {id: health.docs, http: {url: "https://localhost:8443/docs", status: 200, within_ms: 500}}'
     )
     page.key("waivers", "", "failing checks that are accepted for a time", off=True)
-    row = "check: security.database-password, reason: shared database, owner: ops@example.test, expires: 2030-03-31"
-    page.lines.append(f"#   - {{{row}}}")
+    row = "check: security.database-password, reason: shared database, owner: ops@example.test"
+    page.lines.append(f"#   - {{{row}, environments: [development], expires: 2030-03-31}}")

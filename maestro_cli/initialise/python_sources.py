@@ -63,7 +63,7 @@ def read_sources(root: Path) -> Python:
         if relative.stem not in ("settings", "config") and _TELLING.search(text) is None:
             continue  # parsing costs a hundred times what searching does
         tree = _parsed(text)
-        if tree is not None:
+        if tree is not None and all(part.isidentifier() for part in module_name(relative).split(".")):
             _module(tree, relative, found)
     apps = _ordered(found.apps)
     return Python(

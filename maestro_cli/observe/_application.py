@@ -12,6 +12,7 @@ Only the standard library, and nothing newer than Python 3.9: it is the project'
 import sys
 
 sys.path[0] = "."  # the project's folder, not this one: a module named http lies here
+sys.path.insert(1, "src")  # of a project laid out that way and not installed
 
 import importlib  # noqa: E402 - see above
 import io  # noqa: E402

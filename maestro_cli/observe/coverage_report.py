@@ -39,6 +39,7 @@ class _Reader:
         self.root: Mapping[str, str] = {}
         self.listed = 0
         self.hit = 0
+        self.in_methods = [0, 0]
 
     def start(self, name: str, attributes: Mapping[str, str], ancestors: tuple[str, ...]) -> None:
         if not ancestors:
@@ -46,11 +47,18 @@ class _Reader:
                 raise BrokenXMLError(f"it is no Cobertura report: its outermost element is <{name[:40]}>")
             self.root = attributes
         # Cobertura lists a method's lines again below the class; one of the two lists is enough.
-        elif name == "line" and "method" not in ancestors:
-            self.listed += 1
-            self.hit += attributes.get("hits", "0").strip() not in {"", "0"}
+        elif name == "line":
+            hit = attributes.get("hits", "0").strip() not in {"", "0"}
+            if "method" in ancestors:
+                self.in_methods[0] += 1
+                self.in_methods[1] += hit
+            else:
+                self.listed += 1
+                self.hit += hit
 
     def finish(self) -> Coverage:
+        if not self.listed:  # some tools list a class's lines below its methods alone
+            self.listed, self.hit = self.in_methods
         try:
             rate = 100 * float(self.root["line-rate"])
         except ValueError:

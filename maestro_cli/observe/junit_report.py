@@ -85,6 +85,10 @@ class _Reader:
             self.run.skipped += self.outcome is not None
         elif ancestors[-1:] == ("testcase",) and (name in _BAD or name == "skipped"):
             self._judge(name)
+        elif ancestors[-1:] == ("testsuite",) and name in _BAD:
+            # Of the suite itself: its fixture failed, or its process died.
+            self.run.errors += 1
+            self.run.names.append((self.suites[-1][1].get("name", "") or "a suite")[:200])
 
     def _judge(self, outcome: str) -> None:
         if self.outcome == outcome or (self.outcome in _BAD and outcome in _BAD):
