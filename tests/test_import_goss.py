@@ -345,6 +345,8 @@ def test_what_is_no_goss_file_is_refused(tmp_path: Path, text: str) -> None:
 def test_an_unknown_resource_is_listed_with_every_name(tmp_path: Path) -> None:
     translation = translate(write(tmp_path, "gopher: {a: {exists: true}, b: 1}\nfile: {/etc/passwd: {exists: true}}\n"))
     assert [row.subject for row in translation.left_out] == ["gopher a", "gopher b"]
+    (misspelt,) = translate(write(tmp_path, "interfaces: {eth0: {exists: true}}\n")).left_out
+    assert misspelt.reason == "maestro knows no such resource; did you mean interface?"
     assert len(translation.checks) == 1
     assert set(RESOURCES).isdisjoint({"gopher", "matching"})
 

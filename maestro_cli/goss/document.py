@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from maestro_cli.config.interpolation import closest
 from maestro_cli.config.source import Node, UnreadableError, parse, read_text, scalar_value
 from maestro_cli.errors import ConfigurationError
 from maestro_cli.goss import machine, network
@@ -90,7 +91,9 @@ def _file(path: Path, shown: str, translation: Translation, seen: set[Path]) -> 
             _included(node, path, translation, seen)
         elif kind not in RESOURCES or node.kind != "mapping":
             known = "matching compares two constants of the file; nothing is observed"
-            reason = known if kind == "matching" else "maestro knows no such resource"
+            similar = closest(kind, RESOURCES)
+            meant = f"; did you mean {similar}?" if similar and similar != kind else ""
+            reason = known if kind == "matching" else f"maestro knows no such resource{meant}"
             if node.kind != "mapping" or not node.entries:
                 translation.left_out.append(LeftOut(f"{shown}:{line}", kind, reason))
             for name, (at, _) in node.entries.items():
