@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import psycopg2
 import pytest
+from tenants_leaks import FAR_LEAKS, HARMLESS
 from tenants_schema import ROWS, SEED, isolated
 
 from maestro_cli import tenants
@@ -232,6 +233,7 @@ LEAKS = {
         ["SET session_replication_role = replica; DELETE FROM tenants WHERE slug = 'b'"],
     ),
 }  # fmt: skip
+LEAKS |= FAR_LEAKS
 
 
 @pytest.mark.parametrize("leak", LEAKS)
@@ -243,11 +245,39 @@ def test_every_leak_is_found(copy: Isolated, leak: str, postgres_server: Embedde
         found = copy.verify()
     finally:  # a role outlives its database
         undo = "ALTER ROLE @app NOSUPERUSER NOBYPASSRLS NOREPLICATION; ALTER ROLE @app RESET ALL"
+        undo += "; REVOKE pg_read_server_files FROM @app"
         admin.run(undo, "REVOKE ALL ON PARAMETER session_replication_role FROM @app")
         copy.run("DROP OWNED BY @app_owner CASCADE; DROP ROLE @app_owner") if "@app_owner" in str(statements) else None
+        copy.run("DROP OWNED BY @app_other") if "CREATE ROLE @app_other" in str(statements) else None
         admin.run("DROP ROLE IF EXISTS @app_other")
     assert kind in kinds(found), [str(finding) for finding in found.findings]
     assert not found.holds
+
+
+@pytest.mark.parametrize("what", HARMLESS)
+def test_what_is_harmless_is_no_finding(copy: Isolated, what: str) -> None:
+    copy.run(HARMLESS[what])
+    assert copy.verify().findings == ()
+
+
+def test_a_partitions_own_unique_tells(database: str) -> None:
+    made = Isolated(database, f"app_{secrets.token_hex(4)}", Tenancy())
+    made.run(
+        "CREATE ROLE @app",
+        "CREATE TABLE events (id bigint, at date NOT NULL) PARTITION BY RANGE (at)",
+        "CREATE TABLE events_1 PARTITION OF events FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')",
+        "CREATE UNIQUE INDEX events_1_id ON events_1 (id)",
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON events TO @app",
+    )
+    try:
+        made = replace(made, tenancy=Tenancy(rls=Rls(role=made.role)))
+        tenants.apply(database, made.tenancy, contract=True)
+        assert kinds(made.verify()) == {"unique-oracle"}
+        made = replace(made, tenancy=Tenancy(unique="per_tenant", rls=Rls(role=made.role)))
+        tenants.apply(database, made.tenancy, contract=True)
+        assert made.verify().findings == ()
+    finally:
+        made.run("DROP OWNED BY @app", "DROP ROLE @app")
 
 
 def test_a_privilege_by_way_of_a_group_is_no_endless_run_but_a_finding(copy: Isolated) -> None:

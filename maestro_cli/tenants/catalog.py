@@ -153,6 +153,8 @@ class Catalog:
     """maestro's own trigger functions."""
     unseen_replicas: int = 0
     """Replicas whose lag this role may not see."""
+    memberships: frozenset[str] = frozenset()
+    """The roles whose rights the application's role has."""
     privileges: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Table → what the application's role may do with it; empty where no role is configured."""
 

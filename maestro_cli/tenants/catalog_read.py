@@ -125,6 +125,8 @@ SELECT c.relname, array_remove(ARRAY[
 FROM pg_class c
 WHERE c.relnamespace = %(schema)s AND c.relkind IN ('r', 'p', 'f')"""
 
+_MEMBERSHIPS = "SELECT rolname FROM pg_roles WHERE pg_has_role(%s, oid, 'USAGE')"
+
 _TENANT = "SELECT EXISTS (SELECT FROM {tenants} WHERE {key} = %s::{type})"
 
 
@@ -132,6 +134,7 @@ def read_for(session: Session, spec: Spec) -> Catalog:
     """Read the schema and what depends on the specification: the default tenant, the application's role."""
     catalog = read(session, spec.schema)
     present, privileges = False, {}
+    memberships: frozenset[str] = frozenset()
     key = catalog.primary_key(spec.tenants)
     if len(key) == 1:
         query = _TENANT.format(tenants=spec.qualified(spec.tenants), key=identifier(key[0]), type=spec.type)
@@ -139,9 +142,10 @@ def read_for(session: Session, spec: Spec) -> Catalog:
             present = bool(session.execute(query, (spec.default_id,))[0][0])
     if spec.role is not None and spec.role in catalog.roles and catalog.tables:
         oid = session.execute("SELECT oid::bigint FROM pg_namespace WHERE nspname = %s", (spec.schema,))[0][0]
+        memberships = frozenset(row[0] for row in session.execute(_MEMBERSHIPS, (spec.role,)))
         found = session.execute(_PRIVILEGES, {"role": spec.role, "schema": oid})
         privileges = {table: frozenset(granted) for table, granted in found}
-    return replace(catalog, default_tenant_present=present, privileges=privileges)
+    return replace(catalog, default_tenant_present=present, privileges=privileges, memberships=memberships)
 
 
 def read(session: Session, schema: str) -> Catalog:

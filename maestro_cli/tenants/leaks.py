@@ -30,7 +30,6 @@ def table_leaks(spec: Spec, catalog: Catalog) -> Iterator[Finding]:
         for member in catalog.tree(table.name):
             yield from _row_security(member, member.name == table.name, spec, catalog)
             yield from _privileges(member.name, spec, catalog)
-        yield from _heirs(table.name, spec, catalog)
         yield from _oracles(table.name, spec, catalog)
         yield from _crossing(table.name, spec, catalog)
         yield from _default(table.name, spec, catalog)
@@ -122,28 +121,14 @@ def _tenants(spec: Spec, catalog: Catalog) -> Iterator[Finding]:
         yield Finding("application-owns", spec.tenants, f"{spec.role} owns the table of tenants", Severity.WARNING)
 
 
-def _heirs(table: str, spec: Spec, catalog: Catalog) -> Iterator[Finding]:
-    """Tables that inherit from it: their rows are guarded when asked for through the parent only."""
-    for heir in catalog.tables.values():
-        if heir.parent != table or heir.is_partition or spec.table(heir.name) is not None:
-            continue
-        if catalog.privileges.get(heir.name) and not (heir.row_security and catalog.policies.get(heir.name)):
-            message = f"inherits from {table} and has no row-level security of its own; {spec.role} may ask it directly"
-            yield Finding("heir-unguarded", heir.name, message)
-
-
 def _oracles(table: str, spec: Spec, catalog: Catalog) -> Iterator[Finding]:
     """Uniques over all tenants: an INSERT that fails tells one tenant what another has."""
-    for index in catalog.uniques(table):
+    for index in (index for member in catalog.tree(table) for index in catalog.uniques(member.name)):
         if spec.column not in index.columns and not index.parent:
             columns = ", ".join(column or "…" for column in index.columns[: index.key_columns])
             message = f"({columns}) is unique over all tenants: a refused INSERT tells what another tenant has"
-            yield Finding(
-                "unique-oracle",
-                f"{table}.{index.name}",
-                message,
-                fix="unique: per_tenant, then maestro migrate apply --contract",
-            )
+            fix = "unique: per_tenant, then maestro migrate apply --contract"
+            yield Finding("unique-oracle", f"{index.table}.{index.name}", message, fix=fix)
     for constraint in catalog.constraints.get(table, ()):
         if constraint.kind == "x" and spec.column not in constraint.columns:
             message = "excludes over all tenants: a refused INSERT tells what another tenant has"

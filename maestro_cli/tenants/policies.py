@@ -14,7 +14,8 @@ COMMANDS = {"r": "SELECT", "a": "INSERT", "w": "UPDATE", "d": "DELETE"}
 
 def policies_of(table: str, spec: Spec, catalog: Catalog) -> list[Policy]:
     """The policies that apply to the application's role."""
-    return [p for p in catalog.policies.get(table, ()) if {"public", spec.role} & set(p.roles)]
+    mine = {"public", spec.role, *catalog.memberships}
+    return [p for p in catalog.policies.get(table, ()) if mine & set(p.roles)]
 
 
 def complete(table: str, spec: Spec, catalog: Catalog) -> bool:
@@ -62,6 +63,9 @@ def is_tied(text: str | None, spec: Spec) -> bool:
         return False
     column = re.escape(sql.identifier(spec.column))
     setting = re.escape(str(spec.setting).replace("'", "''"))
-    named = re.search(rf"current_setting\('{setting}'", flat, re.IGNORECASE) is not None
-    equal = re.search(rf"(?:^|[\s(.]){column}\)?(?:::\w+)? = |= \(?(?:\w+\.)?{column}\b", flat) is not None
-    return named and equal
+    named = rf"current_setting\('{setting}'"
+    # The setting has to stand in the same comparison: no AND and no other comparison lies between.
+    between = r"(?:(?!\bAND\b|\bANY\b|\bALL\b|\|\|)[^=<>])*"
+    ours = rf"(?:^|[\s(.]){column}\)?(?:::\w+)? = {between}{named}"
+    theirs = rf"{named}{between} = \(?(?:\w+\.)?{column}\b"
+    return re.search(f"{ours}|{theirs}", flat, re.IGNORECASE) is not None

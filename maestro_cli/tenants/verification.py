@@ -177,7 +177,7 @@ def _isolation(session: Session, spec: Spec, catalog: Catalog) -> Iterator[Findi
         yield Finding("role-missing", str(spec.role), "the application's role does not exist", fix=fix)
         return
     yield from table_leaks(spec, catalog)
-    yield from reach_leaks(session, spec)
+    yield from reach_leaks(session, spec, catalog)
 
 
 def _tested(session: Session, spec: Spec, catalog: Catalog) -> Iterator[Finding]:
