@@ -31,9 +31,12 @@ def jwt_key_confusion(ctx: Context) -> Finding:
     Source: RFC 8725 §2.1, §3.1; OWASP ASVS 5.0 9.1.2
     """
     signatures_checked(ctx)
-    trials = _trials(ctx, real_token(ctx))
+    token = real_token(ctx)
+    verdict = attempt_all(ctx, _trials(ctx, token))
+    if not (verdict.accepted or verdict.crashed or token.algorithm.startswith("HS") or public_keys(ctx)):
+        ctx.require(None, "api.auth.public_key_file or api.auth.jwks_url")  # without its key nothing is proved
     return refusals(
-        attempt_all(ctx, trials),
+        verdict,
         held="A token signed with a public or an empty key is refused.",
         broken="A token is accepted that is signed with",
     )

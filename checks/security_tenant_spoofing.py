@@ -166,8 +166,9 @@ def _in_body(ctx: Context, owned: Owned, tenant: Tenant, evidence: list[Evidence
             crossed = _crossed(ctx, owned, made)
             place = f"its change with {named} in the body"
             evidence.append(Evidence(place, f"{answer.status}, {_whose(crossed)}", "refused, or left where it was"))
-        if crossed:
+        if crossed and settings.delete is not None:
             delete(ctx, owned.owner, made, of=owned.owner)  # its maker cannot
+        if crossed:
             return [f"the body ({named})"]
     return []
 

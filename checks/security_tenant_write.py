@@ -37,12 +37,15 @@ def tenant_write(ctx: Context) -> Finding:
     Fix: look every object up by id and tenant together, for writing as for reading, or let row-level security do it.
     Source: OWASP API1:2023; OWASP ASVS 5.0 8.2.2
     """
+    if settings_of(ctx).update is None:
+        ctx.require(settings_of(ctx).delete, "api.isolation.update or delete")
     stranger = sessions.for_account(ctx, 1)
     owned = make(ctx, sessions.for_account(ctx, 0), "w")
     findings = []
     if settings_of(ctx).update is not None:
         findings.append(_changed(ctx, owned, stranger))
-    findings.append(_deleted(ctx, owned, stranger))
+    if settings_of(ctx).delete is not None:
+        findings.append(_deleted(ctx, owned, stranger))
     return combine(findings)
 
 

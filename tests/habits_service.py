@@ -35,6 +35,7 @@ HABITS = {
     "page-for-all": "Outside the API every path is answered with the page of a client-side application.",
     "page-inside": "Inside as well.",
     "strict": "A body with a member that is not known is refused.",
+    "named-by-client": "Whoever makes an object chooses its id, and nothing deletes it.",
     "crash-hangs-up": "A malformed body is a 500, after which the connection is closed without a word.",
 }
 FAULTS = {
@@ -47,6 +48,7 @@ FAULTS = {
     "delete-unscoped": "Objects are deleted by id alone.",
     "refresh-reusable": "A refresh token works again and again.",
     "refresh-family-survives": "The reuse of a refresh token is refused, and changes nothing.",
+    "any-password": "Passwords are not looked at.",
     "debug": "/debug shows the process.",
     "trace-inside": "A malformed body behind the login is answered with a stack trace.",
 }
@@ -114,7 +116,8 @@ class HabitsService:
 
     def _login(self, body: dict[str, Any]) -> Said:
         user, password = body["user"], body["password"]
-        if not isinstance(user, str) or USERS.get(user, ("",))[0] != password:
+        wrong = USERS.get(str(user), ("",))[0] != password and not (self.on("any-password") and user in USERS)
+        if not isinstance(user, str) or wrong:
             return self._json(401, ok=False)
         return self._issued({"user": user, "family": uuid.uuid4().hex})
 
@@ -190,16 +193,18 @@ class HabitsService:
             body = json.loads(asked.body)
             if self.on("strict") and set(body["note"]) - {"text", "workspace"} | (set(body) - {"note", "workspace"}):
                 return self._json(422, ok=False)
-            made = secrets.token_hex(5)
+            made = body["note"]["text"] if self.on("named-by-client") else secrets.token_hex(5)
             workspace = body["note"].get("workspace", own) if self.on("workspace-body") else own
             self.notes[made] = {"id": made, "text": body["note"]["text"], "workspace": workspace}
-            return self._json(201, note=self.notes[made])
+            return self._json(201) if self.on("named-by-client") else self._json(201, note=self.notes[made])
         if path == "notes":
             return self._json(200, notes=[row for row in self.notes.values() if row["workspace"] == own])
         row = self.notes.get(path.removeprefix("notes/"))
         unscoped = self.on("object-unscoped") or (asked.method == "DELETE" and self.on("delete-unscoped"))
         if row is None or (row["workspace"] != own and not unscoped):
             return self._missing()
+        if asked.method == "DELETE" and self.on("named-by-client"):
+            return self._json(405, ok=False)
         if asked.method == "DELETE":
             del self.notes[row["id"]]
             return self._json(200, ok=True)
@@ -233,12 +238,15 @@ def configuration(service: HabitsService, port: int) -> str:
     }
     if service.on("no-with-200"):
         auth["login"]["failure"] = '"ok": false'
-    isolation = {
+    isolation: dict[str, Any] = {
         "create": {"path": notes, "body": {"note": {"text": "maestro-probe-{nonce}"}}, "id": "note.id"},
         "read": f"{notes}/{{id}}",
         "list": notes,
         "delete": f"{notes}/{{id}}",
         "update": {"path": f"{notes}/{{id}}", "body": {"note": {"text": "changed-{nonce}"}}},
     }
+    if service.on("named-by-client"):
+        del isolation["delete"]
+        isolation |= {"keep": True, "create": {**isolation["create"], "id": "maestro-probe-{nonce}"}}
     api = {"url": f"http://127.0.0.1:{port}/v1", "auth": auth, "isolation": isolation}
     return json.dumps({"version": 1, "service": {"name": "notes", "environment": "staging"}, "api": api})

@@ -199,6 +199,52 @@ def test_an_oauth2_service_with_a_prefix() -> None:
     assert shape.notes == ()
 
 
+def test_a_django_service_whose_document_keeps_quiet() -> None:
+    """Slashes at the end, one schema for request and answer, and open doors named, but no security scheme."""
+    text = {"type": "string"}
+    number = {"type": "integer", "readOnly": True}
+    document = {
+        "type": "object",
+        "properties": {"id": number, "owner": number, "title": text},
+        "required": ["id", "owner", "title"],
+    }
+
+    def both(schema: object) -> dict[str, object]:
+        content = {"content": {"application/json": {"schema": schema}}}
+        return {"requestBody": content, "responses": {"200": content}}
+
+    one, answer = {"get": both(document), "put": both(document), "delete": {}}, both(document)
+    shape = read_document(
+        json.dumps(
+            {
+                "openapi": "3.0.3",
+                "paths": {
+                    "/api/health/": {"get": {"security": [{}]}},
+                    "/api/token/": {"post": both({"properties": {"username": text, "password": text}})},
+                    "/api/token/refresh/": {"post": both({"properties": {"refresh": text}})},
+                    "/api/logout/": {"post": both({"properties": {"refresh": text}})},
+                    "/api/documents/": {"get": answer, "post": answer},
+                    "/api/documents/{id}/": one,
+                },
+            }
+        ),
+        "schema",
+    )
+    assert shape.login is not None
+    assert (shape.login["token"], shape.login["refresh_token"]) == ("access", "refresh")
+    assert shape.refresh == {"path": "/api/token/refresh/", "body": {"refresh": "{refresh_token}"}}
+    assert shape.logout == {"path": "/api/logout/", "body": {"refresh": "{refresh_token}"}}
+    assert shape.protected == "/api/documents/"
+    title, path = "maestro-probe-{nonce}", "/api/documents/{id}/"
+    assert shape.isolation == {
+        "create": {"path": "/api/documents/", "body": {"title": title}, "id": "id"},
+        "read": path,
+        "list": "/api/documents/",
+        "delete": path,
+        "update": {"path": path, "method": "PUT", "body": {"title": f"{title}-changed"}},
+    }
+
+
 def test_swagger_2_with_a_base_path_and_an_envelope() -> None:
     shape = read_document(
         yaml.safe_dump(

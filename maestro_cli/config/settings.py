@@ -102,7 +102,11 @@ class Auth:
 class Create(Endpoint):
     """How to make one object of a tenant."""
 
-    id: str = key("Where the answer holds the new object's id: `id`, `data.id`.", default="id")
+    id: str = key(
+        "Where the answer holds the new object's id: `id`, `data.id`; or the id itself, where the body chooses it: "
+        "`maestro-probe-{nonce}`.",
+        default="id",
+    )
 
 
 @section
@@ -115,6 +119,9 @@ class Isolation:
     )
     list: str | None = key("Path that lists the tenant's objects.", default=None)
     delete: str | None = key("Path that deletes it.", default=None)
+    keep: bool = key(
+        "Probe although nothing deletes what is made: it stays behind, and the report says so.", default=False
+    )
     update: Endpoint | None = key(
         "How to change it (PATCH unless `method` says otherwise); {id} is filled in.", default=None
     )

@@ -62,6 +62,7 @@ def detect(root: Path) -> Project:
         readme=next((name for name in ("README.md", "README.rst", "README.txt") if (root / name).is_file()), None),
         evidence=_evidence(root),
         certs_directory=certs,
+        certs_hosts=_certificate_hosts(root / certs) if certs is not None else (),
         ca_file=ca_file,
         interpreter=next((name for name in (".venv/bin/python", "venv/bin/python") if (root / name).exists()), None),
         notes=tuple(notes),
@@ -200,3 +201,18 @@ def _certificates(root: Path) -> tuple[str | None, str | None]:
             ca = next((f"{folder}/{name}" for name in CA_FILES if (root / folder / name).is_file()), None)
             return folder, ca
     return None, None
+
+
+def _certificate_hosts(folder: Path) -> tuple[str, ...]:
+    """The names of the server's certificate, where there is one that can be read."""
+    text = next((text for name in ("fullchain.pem", "cert.pem", "server.pem") if (text := _read(folder / name))), "")
+    if "BEGIN CERTIFICATE" not in text:
+        return ()
+    from cryptography import x509
+
+    try:
+        first = x509.load_pem_x509_certificate(text.encode())
+        names = first.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (ValueError, x509.ExtensionNotFound):
+        return ()
+    return tuple(str(name.value) for name in names if isinstance(name, x509.DNSName | x509.IPAddress))

@@ -86,6 +86,7 @@ class Project:
         readme: The operator's documentation.
         evidence: Key of `readiness.evidence` → files that are there.
         certs_directory: Folder with certificates.
+        certs_hosts: The names that the server's certificate in there is for.
         ca_file: The CA in it.
         interpreter: The project's own Python.
         notes: What was seen and could not be used.
@@ -107,6 +108,7 @@ class Project:
     readme: str | None = None
     evidence: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
     certs_directory: str | None = None
+    certs_hosts: tuple[str, ...] = ()
     ca_file: str | None = None
     interpreter: str | None = None
     notes: tuple[str, ...] = ()

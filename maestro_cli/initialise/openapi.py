@@ -77,7 +77,7 @@ def read_document(text: str, where: str) -> ApiShape:
     schemas = Schemas(document)
     operations = list(_operations(document, _prefix(document)))
     login = _login(operations, schemas, document)
-    if login is None and not _speaks_of_security(document):
+    if login is None and not _speaks_of_security(document) and not _names_open_ones(document):
         operations = [replace(row, secured=False) for row in operations]  # nothing says that anything needs a token
     isolation = _isolation(operations, schemas)
     notes = []
@@ -92,11 +92,7 @@ def read_document(text: str, where: str) -> ApiShape:
         login=login,
         header=_header(document),
         refresh=_refresh(operations, schemas) if login and "refresh_token" in login else None,
-        logout=next(
-            ({"path": row.path, **({} if row.method == "post" else {"method": row.method.upper()})}
-             for row in operations if row.method in ("post", "delete") and row.last in LOGOUT and "{" not in row.path),
-            None,
-        ),
+        logout=_logout(operations, schemas),
         protected=_protected(operations, isolation),
         isolation=isolation,
         notes=tuple(notes),
@@ -135,14 +131,21 @@ def _operations(document: Mapping[str, Any], prefix: str) -> Iterator[Operation]
         security = body.get("security")
         secured = everywhere if security is None else bool(security) and {} not in security
         last = path.lower().rstrip("/").rsplit("/", 1)[-1]
-        if silent:
+        if silent and security is None:
             secured = f"/{last}" not in HEALTH and last not in LOGIN | REFRESH | {"register", "signup", "metrics"}
         yield Operation(path, method, body, secured)
 
 
 def _speaks_of_security(document: Mapping[str, Any]) -> bool:
+    """Whether anything is said to need a token. Where some are only said to need none, all the others do."""
     bodies = [body for item in document["paths"].values() if isinstance(item, dict) for body in item.values()]
-    return bool(document.get("security")) or any(isinstance(body, dict) and "security" in body for body in bodies)
+    named = [body["security"] for body in bodies if isinstance(body, dict) and isinstance(body.get("security"), list)]
+    return bool(document.get("security")) or any(any(rows) for rows in named)
+
+
+def _names_open_ones(document: Mapping[str, Any]) -> bool:
+    bodies = [body for item in document["paths"].values() if isinstance(item, dict) for body in item.values()]
+    return any(isinstance(body, dict) and "security" in body for body in bodies)
 
 
 def _health(operations: list[Operation]) -> str | None:
@@ -165,10 +168,25 @@ def _login(operations: list[Operation], schemas: Schemas, document: Mapping[str,
         if encoding == "form":
             found["encoding"] = "form"
         answer = schemas.response(row.body)
-        found["token"] = schemas.find(answer, ACCESS) or "access_token"
-        refresh = schemas.find(answer, REFRESH_TOKEN)
+        token, refresh = schemas.find(answer, ACCESS), schemas.find(answer, REFRESH_TOKEN)
+        if token is None:  # the document keeps quiet about it; what a refresh takes and gives is called the same
+            token, refresh = _tokens_of_refresh(operations, schemas)
+        found["token"] = token or "access_token"
         return {**found, "refresh_token": refresh} if refresh else found
     return None
+
+
+def _tokens_of_refresh(operations: list[Operation], schemas: Schemas) -> tuple[str | None, str | None]:
+    """What the tokens are called where one is exchanged: in its answer, and in its body."""
+    for row in operations:
+        if row.method == "post" and (row.last in REFRESH or "refresh" in row.words):
+            taken = schemas.properties(schemas.request(row.body)[1])
+            refresh = next((name for name in REFRESH_TOKEN if name in taken), None)
+            token = schemas.find(schemas.response(row.body), ACCESS)
+            if refresh is not None:
+                simple = "access" if refresh == "refresh" else None  # Django's Simple JWT calls them so
+                return token or simple, refresh
+    return None, None
 
 
 def _credentials(schemas: Schemas, schema: Any, depth: int = 0) -> dict[str, Any] | None:
@@ -221,6 +239,16 @@ def _refresh(operations: list[Operation], schemas: Schemas) -> dict[str, Any] | 
     return None
 
 
+def _logout(operations: list[Operation], schemas: Schemas) -> dict[str, Any] | None:
+    for row in operations:
+        if row.method in ("post", "delete") and row.last in LOGOUT and "{" not in row.path:
+            taken = schemas.properties(schemas.request(row.body)[1])
+            name = next((name for name in REFRESH_TOKEN if name in taken), None)
+            method = {} if row.method == "post" else {"method": row.method.upper()}
+            return {"path": row.path, **method, **({"body": {name: "{refresh_token}"}} if name is not None else {})}
+    return None
+
+
 def _protected(operations: list[Operation], isolation: Mapping[str, Any] | None) -> str | None:
     if isolation is not None and "list" in isolation:
         return str(isolation["list"])
@@ -256,12 +284,12 @@ def _collection(
     create_row: dict[str, Any] = {"path": create.path, "body": body, "id": identifier}
     if encoding == "form":
         create_row["encoding"] = "form"
-    read = re.sub(r"\{\w+\}$", "{id}", one)
+    read = re.sub(r"\{\w+\}(/?)$", r"{id}\1", by_path[one]["get"].path)
     found: dict[str, Any] = {"create": create_row, "read": read}
     if "get" in by_path[path] and by_path[path]["get"].secured:
         found["list"] = by_path[path]["get"].path
     if "delete" in by_path[one]:
-        found["delete"] = read
+        found["delete"] = re.sub(r"\{\w+\}(/?)$", r"{id}\1", by_path[one]["delete"].path)
     change = _change(by_path[one], body, read, schemas)
     if change is not None:
         found["update"] = change
@@ -273,10 +301,11 @@ def _change(
 ) -> dict[str, Any] | None:
     """How to change the object: PATCH one of its texts, or PUT it all again."""
     name = next((name for name, value in body.items() if "{nonce}" in str(value)), None)
-    if (
-        "patch" in methods
-        and name is not None
-        and name in schemas.properties(schemas.request(methods["patch"].body)[1])
-    ):
-        return {"path": read, "body": {name: f"{body[name]}-changed"}}
+    for method in ("patch", "put"):
+        known = schemas.properties(schemas.request(methods[method].body)[1]) if method in methods else {}
+        if name is not None and name in known:
+            changed = {name: f"{body[name]}-changed"}
+            if method == "patch":
+                return {"path": read, "body": changed}
+            return {"path": read, "method": "PUT", "body": {**body, **changed}}
     return None

@@ -156,7 +156,10 @@ def _is_text(schema: Mapping[str, Any]) -> bool:
 
 
 def _object(schemas: Schemas, schema: Mapping[str, Any], depth: int) -> dict[str, Any] | None:
-    properties = schemas.properties(schema)
+    # What the service alone sets (OpenAPI 3.0, Schema Object) is no part of a request, though "required" names it.
+    properties = {
+        name: inner for name, inner in schemas.properties(schema).items() if not schemas.resolve(inner).get("readOnly")
+    }
     required = [name for name in schema.get("required") or [] if name in properties]
     if not required and depth == 0:  # nothing is asked for: say at least what it is called
         required = [name for name in ("name", "title", "label", "description") if name in properties][:1]

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 PublicKey = bytes | Mapping[str, Any]
 WELL_KNOWN = "/.well-known/jwks.json"
-KEY_REQUESTS = 2
+DISCOVERY = "/.well-known/openid-configuration"
+KEY_REQUESTS = 6
 MAXIMUM_KEYS = 4
 
 
@@ -44,12 +45,33 @@ def _signing_keys(ctx: Context) -> list[tuple[str, PublicKey]]:
             raise MaestroError(f"api.auth.public_key_file cannot be read: {error.strerror}") from None
     if auth.jwks_url is not None:
         keys = _keys_in(_fetch(ctx, auth.jwks_url), "api.auth.jwks_url")
+        if (
+            not keys and auth.jwks_url.startswith("/") and ctx.http.prefix
+        ):  # keys often stand beside the API, not under it
+            keys = _keys_in(ctx.http.get(auth.jwks_url, from_root=True).json(), "api.auth.jwks_url")
         if not keys:
             raise MaestroError("api.auth.jwks_url answers with no key set")
         found += keys
-    elif not auth.algorithm.startswith("HS"):
-        found += _keys_in(ctx.http.get(WELL_KNOWN).json(), WELL_KNOWN)
+    elif not found and not auth.algorithm.startswith("HS"):
+        found += _published(ctx)
     return [(place, key) for place, key in found if isinstance(key, bytes) or key.get("kty") in ("RSA", "EC")]
+
+
+def _published(ctx: Context) -> list[tuple[str, PublicKey]]:
+    """Where services publish their keys: at the well-known place, or where their discovery document says (on this host)."""
+    for root in (False, True) if ctx.http.prefix else (False,):
+        for path in (WELL_KNOWN, "/jwks.json"):
+            keys = _keys_in(ctx.http.get(path, from_root=root).json(), path)
+            if keys:
+                return keys
+        document = ctx.http.get(DISCOVERY, from_root=root).json()
+        named = document.get("jwks_uri") if isinstance(document, dict) else None
+        parts = urlsplit(named if isinstance(named, str) else "")
+        if parts.path.startswith("/") and parts.netloc in ("", urlsplit(ctx.http.base).netloc):
+            keys = _keys_in(ctx.http.get(parts.path, from_root=True).json(), parts.path)
+            if keys:
+                return keys
+    return []
 
 
 def _fetch(ctx: Context, url: str) -> Any:

@@ -140,7 +140,7 @@ def fresh(ctx: Context, index: int = 0) -> Session:
     if index >= len(auth.accounts):
         ctx.require(None, f"api.auth.accounts[{index}]")
     account = auth.accounts[index]
-    answer = attempt(ctx, account.username, account.password.reveal())
+    answer = _attempt(ctx, account.username, account.password.reveal())
     tokens = tokens_in(ctx, answer)
     if tokens is None:
         raise ControlFailed(
@@ -166,8 +166,18 @@ def _beside(ctx: Context, session: Session) -> dict[str, str]:
     return twins if opens else others
 
 
-def attempt(ctx: Context, username: str, password: str, *, expect_limit: bool = False) -> Answer:
-    """Send one login and return whatever is answered."""
+def attempt(ctx: Context, username: str, password: str) -> Answer:
+    """Send one login that should be refused and return whatever is answered; where it is let in, it is logged out again."""
+    answer = _attempt(ctx, username, password)
+    tokens = tokens_in(ctx, answer)
+    if tokens is not None:
+        account = settings_of(ctx).accounts[0]
+        session = Session(0, account, settings_of(ctx), tokens, answer, time.time(), tokens.cookies)
+        ctx.cleanup.add(f"session of {username}", lambda: log_out(ctx, session), order=1)
+    return answer
+
+
+def _attempt(ctx: Context, username: str, password: str) -> Answer:
     auth = settings_of(ctx)
     login = _login(auth)
     return send(
@@ -176,7 +186,6 @@ def attempt(ctx: Context, username: str, password: str, *, expect_limit: bool = 
         {"username": username, "password": password},
         default_body=DEFAULT_BODY,
         default_method="POST",
-        expect_limit=expect_limit,
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from maestro_cli.observe import session as sessions
-from maestro_cli.observe.endpoint import dig, fill_path, send
+from maestro_cli.observe.endpoint import dig, fill, fill_path, send
 from maestro_cli.observe.errors import ControlFailed
 from maestro_cli.observe.http import Answer
 from maestro_cli.observe.tenant_names import Tenant, in_path, tenant_of
@@ -49,7 +49,8 @@ def settings_of(ctx: Context) -> Isolation:
         ctx.require(None, "api.auth.accounts[1], an account of another tenant,")
     api = ctx.require(ctx.settings.api, "api")
     isolation = ctx.require(api.isolation, "api.isolation")
-    ctx.require(isolation.delete, "api.isolation.delete, without which a probe would leave its object behind,")
+    if not isolation.keep:
+        ctx.require(isolation.delete, "api.isolation.delete, without which a probe would leave its object behind,")
     return isolation
 
 
@@ -128,7 +129,7 @@ def create(
     answer = send(ctx, isolation.create, values, default_method="POST", headers=owner.headers, extra=extra)
     if not 200 <= answer.status < 300:
         return None, answer
-    found = dig(answer.json(), isolation.create.id)
+    found = fill(isolation.create.id, values) if "{" in isolation.create.id else dig(answer.json(), isolation.create.id)
     if not isinstance(found, str | int):
         # RFC 9110 §15.3.2: a 201 may tell by its Location alone.
         found = unquote((answer.header("location") or "").rstrip("/").rpartition("/")[2]) or None
@@ -139,6 +140,9 @@ def create(
         return None, answer
     made = str(found)
     _makers(ctx)[made] = owner
+    if isolation.delete is None:
+        ctx.cleanup.left.append(f"object {made} made at {isolation.create.path}: api.isolation.keep, and no delete")
+        return made, answer
     ctx.cleanup.add(f"object {made} made at {isolation.create.path}", lambda: _remove(ctx, owner, made))
     return made, answer
 
@@ -174,8 +178,12 @@ def get(
 
 
 def delete(ctx: Context, actor: Session, made: str, *, of: Session | None = None) -> Answer:
-    """Delete an object."""
-    path = path_of(ctx, settings_of(ctx).delete or "", made, of)
+    """Delete an object.
+
+    Raises:
+        NotConfigured: Without api.isolation.delete.
+    """
+    path = path_of(ctx, ctx.require(settings_of(ctx).delete, "api.isolation.delete"), made, of)
     return ctx.http.request("DELETE", path, headers=actor.headers)
 
 
