@@ -50,6 +50,12 @@ CREATE UNIQUE INDEX published_number ON published (number);
 ALTER TABLE published REPLICA IDENTITY USING INDEX published_number;
 CREATE UNIQUE INDEX published_other ON published (other);
 ALTER TABLE published CLUSTER ON published_other;
+CREATE TABLE code (id int PRIMARY KEY, code text UNIQUE NOT NULL);
+CREATE TABLE use (
+    id int PRIMARY KEY, code text, CONSTRAINT "uses a code" FOREIGN KEY (code) REFERENCES code (code) MATCH FULL ON UPDATE CASCADE,
+    CONSTRAINT again FOREIGN KEY (code) REFERENCES code (code) ON DELETE SET NULL DEFERRABLE);
+COMMENT ON CONSTRAINT "uses a code" ON use IS 'why';
+INSERT INTO code VALUES (1, 'c'); INSERT INTO use VALUES (1, 'c'), (2, NULL);
 CREATE TABLE animal (id serial PRIMARY KEY, name text UNIQUE);
 CREATE TABLE dog (bark text, PRIMARY KEY (id)) INHERITS (animal);
 INSERT INTO person VALUES (1, 'a', NULL, 'busy'), (2, 'b', 1, 'idle');
@@ -176,6 +182,19 @@ def test_a_composite_key_defers_and_cascades_as_the_plain_one(database: str) -> 
     )
     run(database, "DELETE FROM person WHERE id = 5")
     assert run(database, "SELECT boss, tenant_id IS NOT NULL FROM person WHERE id = 4") == [(None, True)]
+
+
+def test_a_unique_that_a_foreign_key_needs_goes_where_a_composite_key_stands_for_it(database: str) -> None:
+    run(database, AWKWARD)
+    keeping = Tenancy(unique="per_tenant")
+    notes = {(note.kind, note.object) for note in tenants.plan(database, keeping).notes}
+    assert ("unique-needed", "code_code_key") in notes
+    tenants.apply(database, keeping, contract=True)
+    assert run(database, "SELECT count(*) FROM pg_constraint WHERE conname = 'code_code_key'") == [(1,)]
+    tenants.apply(database, Tenancy(unique="per_tenant", composite_keys=True), contract=True)
+    assert run(database, "SELECT count(*) FROM pg_constraint WHERE conname = 'code_code_key'") == [(0,)]
+    with pytest.raises(Exception, match="violates foreign key constraint"):
+        run(database, "INSERT INTO use (id, code, tenant_id) SELECT 3, 'nowhere', id FROM tenants")
 
 
 def test_the_script_is_clean_and_does_the_same(

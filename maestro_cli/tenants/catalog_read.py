@@ -49,7 +49,7 @@ SELECT k.conname, k.contype, c.relname, k.conkey, k.convalidated, rn.nspname, r.
        CASE WHEN k.contype = 'f' THEN
          ARRAY(SELECT a.attname::text FROM unnest(k.confkey) WITH ORDINALITY u(n, i)
                JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.n ORDER BY u.i) ELSE '{}' END,
-       k.confdeltype, k.confupdtype, CASE WHEN k.contype IN ('u', 'x', 'c') THEN pg_get_constraintdef(k.oid) END,
+       k.confdeltype, k.confupdtype, CASE WHEN k.contype IN ('u', 'x', 'c', 'f') THEN pg_get_constraintdef(k.oid) END,
        e.description, k.conparentid <> 0, k.condeferrable, k.condeferred, {set_columns}
 FROM pg_constraint k
 JOIN pg_class c ON c.oid = k.conrelid

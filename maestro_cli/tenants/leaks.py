@@ -13,6 +13,7 @@ from maestro_cli.tenants.catalog import Catalog, Constraint, Policy, Table
 from maestro_cli.tenants.findings import Finding, Severity
 from maestro_cli.tenants.planner_composite import crossing_keys
 from maestro_cli.tenants.planner_contract import is_strict
+from maestro_cli.tenants.planner_keys import in_the_way
 from maestro_cli.tenants.policies import COMMANDS, is_tied, policies_of, tied
 from maestro_cli.tenants.spec import Spec
 
@@ -128,6 +129,8 @@ def _oracles(table: str, spec: Spec, catalog: Catalog) -> Iterator[Finding]:
             columns = ", ".join(column or "…" for column in index.columns[: index.key_columns])
             message = f"({columns}) is unique over all tenants: a refused INSERT tells what another tenant has"
             fix = "unique: per_tenant, then maestro migrate apply --contract"
+            if in_the_way(index, spec, catalog):
+                fix = "unique: per_tenant and composite_keys: true, then maestro migrate apply --contract"
             yield Finding("unique-oracle", f"{index.table}.{index.name}", message, fix=fix)
     for constraint in catalog.constraints.get(table, ()):
         if constraint.kind == "x" and spec.column not in constraint.columns:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from maestro_cli.tenants.catalog import Catalog, Table
 from maestro_cli.tenants.names import index_name
-from maestro_cli.tenants.spec import JoinPath, Spec, TableSpec, candidates, proposed_shared
+from maestro_cli.tenants.planner_keys import in_the_way
+from maestro_cli.tenants.spec import JoinPath, Spec, TableSpec, candidates, parent_key, proposed_shared
 from maestro_cli.tenants.steps import Note
 
 _SAME = {"uuid": ("uuid",), "bigint": ("bigint",), "text": ("text", "character varying")}
@@ -92,15 +93,6 @@ def _assign_problems(table: TableSpec, found: Table, spec: Spec, catalog: Catalo
         yield f"tenancy.tables.{table.name}.assign: {parent.name} is not in tenancy.tables and has no {spec.column}"
 
 
-def parent_key(path: JoinPath, table: str, spec: Spec, catalog: Catalog) -> str | None:
-    """The column that a join path points to: the foreign key's, else the parent's primary key."""
-    for key in catalog.foreign_keys(table):
-        if key.columns == (path.column,) and key.referenced == path.parent and key.referenced_schema == spec.schema:
-            return key.referenced_columns[0]
-    primary = catalog.primary_key(path.parent)
-    return primary[0] if len(primary) == 1 else None
-
-
 def notes(spec: Spec, catalog: Catalog) -> Iterator[Note]:
     """What the steps don't say."""
     for table in spec.tables:
@@ -151,6 +143,10 @@ def _unique_notes(table: TableSpec, spec: Spec, catalog: Catalog) -> Iterator[No
                 unique.name,
                 f"{table.name} ({columns}) is unique over all tenants, and tells one what another has: unique: per_tenant?",
             )
+        elif keys := in_the_way(unique, spec, catalog):
+            names = ", ".join(f"{key.name} on {key.table}" for key in keys[:3])
+            message = f"{table.name} ({columns}) stays unique over all tenants: {names} needs it; composite_keys: true lets it go"
+            yield Note("unique-needed", unique.name, message)
 
 
 def _crossing_notes(spec: Spec, catalog: Catalog) -> Iterator[Note]:

@@ -87,19 +87,20 @@ def _composite(key: Constraint, spec: Spec, catalog: Catalog) -> Iterator[Step]:
         if there is None:
             yield _added(table, key, spec, catalog, valid=False)
         if there is None or not there.validated:
-            name = there.name if there is not None else _name(table, key, spec)
+            name = there.name if there is not None else composite_name(table, key, spec)
             validated = f"ALTER TABLE {spec.qualified(table)}\n    VALIDATE CONSTRAINT {sql.identifier(name)}"
             yield online("validate", table, f"validate {name}", validated, catalog, object_=name)
     if by_partition and catalog.foreign_key(key.table, columns, str(key.referenced)) is None:
         yield _added(key.table, key, spec, catalog, valid=True)
 
 
-def _name(table: str, key: Constraint, spec: Spec) -> str:
+def composite_name(table: str, key: Constraint, spec: Spec) -> str:
+    """Name of the composite key for a plain one."""
     return foreign_key_name(table, (spec.column, *key.columns), str(key.referenced))
 
 
 def _added(table: str, key: Constraint, spec: Spec, catalog: Catalog, *, valid: bool) -> Step:
-    parent, name = str(key.referenced), _name(table, key, spec)
+    parent, name = str(key.referenced), composite_name(table, key, spec)
     added = (
         f"ALTER TABLE {spec.qualified(table)}\n"
         f"    ADD CONSTRAINT {sql.identifier(name)} FOREIGN KEY ({sql.columns((spec.column, *key.columns))})\n"

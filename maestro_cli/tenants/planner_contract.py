@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from maestro_cli.tenants import sql
-from maestro_cli.tenants.catalog import Catalog, Constraint, Index, Table
+from maestro_cli.tenants.catalog import Catalog, Table
 from maestro_cli.tenants.planner_expand import TRIGGER, brief, function_name, strong
 from maestro_cli.tenants.planner_index import concurrent, named
+from maestro_cli.tenants.planner_keys import drop_keys, in_the_way
 from maestro_cli.tenants.planner_uniques import old_uniques
 from maestro_cli.tenants.policies import complete
 from maestro_cli.tenants.spec import Spec, TableSpec
@@ -72,28 +73,14 @@ def _strict(table: TableSpec, spec: Spec, catalog: Catalog) -> Iterator[Step]:
         yield brief("strict", table.name, title, *statements, locks=strong(table.name), phase=Phase.CONTRACT)
 
 
-def needing(old: Index, spec: Spec, catalog: Catalog) -> list[Constraint]:
-    """The foreign keys that an old unique can't go before."""
-    over = frozenset(old.columns[: old.key_columns])
-    return [
-        key
-        for keys in catalog.constraints.values()
-        for key in keys
-        if key.kind == "f"
-        and key.referenced == old.table
-        and key.referenced_schema == spec.schema
-        and frozenset(key.referenced_columns) == over
-        and not old.partial
-    ]
-
-
 def _drop_old_uniques(table: TableSpec, spec: Spec, catalog: Catalog) -> Iterator[Step]:
     """The old uniques that a unique per tenant stands for and that no foreign key needs."""
     if not table.per_tenant:
         return
     for old, new in old_uniques(table.name, spec, catalog):
-        if needing(old, spec, catalog):
+        if in_the_way(old, spec, catalog):
             continue
+        yield from drop_keys(old, spec, catalog)
         title = f"drop {old.name}: {new} stands for it"
         qualified = spec.qualified(old.table)
         if old.identity:

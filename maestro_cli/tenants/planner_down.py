@@ -11,6 +11,7 @@ from maestro_cli.tenants.names import unique_name
 from maestro_cli.tenants.planner_contract import POLICY
 from maestro_cli.tenants.planner_expand import TRIGGER, brief, function_name, tenant_key
 from maestro_cli.tenants.planner_index import concurrent
+from maestro_cli.tenants.planner_keys import restore_keys
 from maestro_cli.tenants.planner_restore import restore_uniques
 from maestro_cli.tenants.spec import Spec, TableSpec, heirs_last
 from maestro_cli.tenants.steps import Lock, LockMode, Mode, Phase, Plan, Step
@@ -56,6 +57,8 @@ def _steps(spec: Spec, catalog: Catalog, *, keep_tenants: bool) -> Iterator[Step
     tables = _migrated(spec, catalog)
     for table in tables:
         yield from restore_uniques(table, spec, catalog)
+    for table in tables:
+        yield from restore_keys(table.name, spec, catalog)
     for table in tables:
         for member in catalog.tree(table.name):
             yield from _open(member, spec, catalog)

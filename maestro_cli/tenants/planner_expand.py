@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from maestro_cli.tenants import sql
 from maestro_cli.tenants.catalog import Catalog, Constraint
 from maestro_cli.tenants.names import foreign_key_name, name, unique_name
-from maestro_cli.tenants.planner_checks import parent_key
-from maestro_cli.tenants.spec import Expression, JoinPath, Spec, TableSpec
+from maestro_cli.tenants.spec import Expression, JoinPath, Spec, TableSpec, parent_key
 from maestro_cli.tenants.steps import Backfill, Lock, LockMode, Mode, Phase, Step
 
 TRIGGER = "maestro_assign"

@@ -185,3 +185,12 @@ def with_proposals_of(spec: Spec, tenancy: Tenancy, names: Iterable[str]) -> Spe
         return spec
     found = tuple(_table(name, TenantTable(), tenancy, spec.default) for name in names)
     return replace(spec, tables=found, proposed=True)
+
+
+def parent_key(path: JoinPath, table: str, spec: Spec, catalog: Catalog) -> str | None:
+    """The column that a join path points to: the foreign key's, else the parent's primary key."""
+    for key in catalog.foreign_keys(table):
+        if key.columns == (path.column,) and key.referenced == path.parent and key.referenced_schema == spec.schema:
+            return key.referenced_columns[0]
+    primary = catalog.primary_key(path.parent)
+    return primary[0] if len(primary) == 1 else None
