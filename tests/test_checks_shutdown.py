@@ -102,6 +102,11 @@ def test_a_request_that_is_not_under_way_proves_nothing(project: Path) -> None:
     expect(result, "error", "answered before its body is whole", "401")
 
 
+def test_a_service_that_is_ill_before_it_ends_is_not_judged(project: Path) -> None:
+    ctx = planted(project, working='raise RuntimeError("no database")')
+    expect(run_check("readiness.graceful-shutdown", ctx), "error", "not well: 500")
+
+
 def test_a_service_that_does_not_start(project: Path) -> None:
     ctx = planted(project, started='return await send({"type": "lifespan.startup.failed", "message": "no"})')
     expect(run_check("readiness.graceful-shutdown", ctx), "error", "does not start")

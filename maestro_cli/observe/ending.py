@@ -67,9 +67,16 @@ def observe_ending(ctx: Context, service: OwnService, *, within_s: float) -> End
     """Begin a request, ask the service to end, finish the request.
 
     Raises:
-        ControlFailed: When the request is answered before its body is whole, so it is not under way.
+        ControlFailed: When the service cannot answer the request at all, or answers it before its body is whole, so that it is
+            not under way.
     """
     head, body = _request(ctx)
+    with socket.create_connection((LOOPBACK, service.port), timeout=ANSWER_S) as whole:
+        usual = _finish(whole, head + body)
+    if usual is None or usual >= 500:
+        raise ControlFailed(
+            f"the service is not well: {'no answer' if usual is None else usual} to the request, before it is asked to end"
+        )
     half = len(body) // 2
     with socket.create_connection((LOOPBACK, service.port), timeout=ANSWER_S) as begun:
         begun.sendall(head + body[:half])
