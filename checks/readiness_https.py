@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from maestro_cli.api import Context, Evidence, Finding, Unreachable, check, failed, passed, warned
-from maestro_cli.observe.http import API
+from maestro_cli.observe.http_connection import API
 from maestro_cli.observe.wire import Target, connected
 
 YEAR_S, HALF_YEAR_S = 31_536_000, 15_768_000

@@ -22,7 +22,7 @@ from maestro_cli.api import (
     warned,
 )
 from maestro_cli.fixes.certificates import CERTIFICATES
-from maestro_cli.observe.http import API
+from maestro_cli.observe.http_connection import API
 
 if TYPE_CHECKING:
     from maestro_cli.certs.endpoint import Presented

@@ -10,7 +10,7 @@ from maestro_cli.api import Context, Evidence, Finding, MaestroError, Unreachabl
 from maestro_cli.config.declared import CertificateSubject
 from maestro_cli.declared import Stop
 from maestro_cli.declared.judgement import Judgement
-from maestro_cli.observe.http import explain
+from maestro_cli.observe.http_connection import explain
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate

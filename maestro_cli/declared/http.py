@@ -11,7 +11,7 @@ from maestro_cli.api import Context, Finding, Unreachable
 from maestro_cli.config.declared import HttpSubject
 from maestro_cli.declared import Stop
 from maestro_cli.declared.judgement import Judgement
-from maestro_cli.observe.http import explain
+from maestro_cli.observe.http_connection import explain
 
 MAXIMUM_BODY = 1_000_000
 """Bytes of an answer that are read."""

@@ -53,7 +53,7 @@ def fetch(url: str, *, ca_file: Path | None) -> str:
         with PoolManager(**options) as pool:
             answer = pool.request("GET", url, timeout=Timeout(total=10), retries=False, redirect=False)
     except HTTPError as error:
-        from maestro_cli.observe.http import explain
+        from maestro_cli.observe.http_connection import explain
 
         raise MaestroError(f"{url} cannot be read: {explain(error)}", hint="Is the service running there?") from None
     if answer.status != 200 or len(answer.data) > MAXIMUM_BYTES:

@@ -7,22 +7,20 @@ The shared sessions serve every probe that only reads. A probe that ends session
 from __future__ import annotations
 
 import hashlib
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any
 
 from maestro_cli.observe.endpoint import dig, fill_path, send
 from maestro_cli.observe.errors import ControlFailed
 from maestro_cli.observe.http import Answer
+from maestro_cli.observe.token_headers import CSRF, cookie_headers, cookies_of, headers_with
 
 if TYPE_CHECKING:
     from maestro_cli.config.settings import Account, Auth, Login
     from maestro_cli.observe.context import Context
 
-_CSRF = re.compile(r"csrf|xsrf", re.IGNORECASE)
 DEFAULT_BODY: Mapping[str, str] = {"username": "{username}", "password": "{password}"}
 LOGIN_REQUESTS = 3
 """What a session costs: the login, the log-out when the run ends, and once whether its other cookies are needed."""
@@ -80,30 +78,6 @@ class Session:
         return headers_with(self.auth, token, self.beside)
 
 
-def headers_with(auth: Auth, token: str, cookies: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Request headers that carry a token: the configured header and scheme, or the login's cookie."""
-    place = auth.login.token if auth.login is not None else ""
-    if place.startswith("cookie:"):
-        return _cookie_headers({**(cookies or {}), place.removeprefix("cookie:"): token})
-    headers = {auth.header: f"{auth.scheme} {token}".strip()}
-    return {**headers, **(_cookie_headers(cookies) if cookies else {})}
-
-
-def _cookie_headers(jar: Mapping[str, str], *, refreshing: bool = False) -> dict[str, str]:
-    """The cookies, and the double-submit ones among them as the headers of flask-jwt-extended, Django and Angular.
-
-    Such a cookie is readable on purpose and has to be sent back as a header. Where the refresh token has one of its own
-    (`csrf_refresh_token`), that is the one to send with it, and with nothing else.
-    """
-    headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in jar.items())}
-    twins = [name for name in jar if _CSRF.search(name)]
-    own = [name for name in twins if "refresh" in name.lower()]
-    for name in own if refreshing and own else [name for name in twins if name not in own]:
-        headers["X-XSRF-TOKEN" if "xsrf" in name.lower() else "X-CSRF-TOKEN"] = jar[name]
-        headers["X-CSRFToken"] = jar[name]
-    return headers
-
-
 def fingerprint(token: str) -> str:
     """What evidence shows of a token: the first 8 hexadecimal digits of its SHA-256."""
     return f"sha256:{hashlib.sha256(token.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
@@ -158,7 +132,7 @@ def _beside(ctx: Context, session: Session) -> dict[str, str]:
     auth = session.auth
     places = {_login(auth).token, _login(auth).refresh_token}
     others = {name: value for name, value in session.tokens.cookies.items() if f"cookie:{name}" not in places}
-    twins = {name: value for name, value in others.items() if _CSRF.search(name)}
+    twins = {name: value for name, value in others.items() if CSRF.search(name)}
     if len(twins) == len(others) or auth.protected is None:
         return others
     alone = headers_with(auth, session.access_token, twins)
@@ -248,7 +222,7 @@ def refresh(ctx: Context, refresh_token: str, session: Session, issued: Tokens |
         headers = session.headers
         later = issued.cookies if issued is not None else {}
         jar = {**session.tokens.cookies, **later, place.removeprefix("cookie:"): refresh_token}
-        headers |= _cookie_headers(jar, refreshing=True)
+        headers |= cookie_headers(jar, refreshing=True)
     return send(
         ctx,
         endpoint,
@@ -294,19 +268,6 @@ def with_token(ctx: Context, token: str, index: int = 0) -> Answer:
     """GET api.auth.protected with a token in the access token's place."""
     session = for_account(ctx, index)
     return protected(ctx, session.headers_with(token), session)
-
-
-def cookies_of(answer: Answer) -> dict[str, str]:
-    """The cookies that an answer sets, by name; deleted ones (empty value) left out."""
-    found: dict[str, str] = {}
-    for name, value in answer.all_headers:
-        if name == "set-cookie":
-            try:
-                jar = SimpleCookie(value)
-            except CookieError:
-                continue
-            found.update({key: morsel.value for key, morsel in jar.items() if morsel.value})
-    return found
 
 
 def _login(auth: Auth) -> Login:
