@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import functools
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from check_support import context
 from habits_service import FAULTS, HABITS, HabitsService, configuration
-from small_api import serving
+from small_api import Asked, Said, serving
 
 from maestro_cli.api import Check
 from maestro_cli.config import without_file
 from maestro_cli.discovery import discover
 from maestro_cli.model import Component, Report
 from maestro_cli.observe.answers import trace_in
+from maestro_cli.observe.public_keys import public_keys
+from maestro_cli.observe.tenant_objects import shared_object
+from maestro_cli.observe.tokens import new_key, public_jwk
 from maestro_cli.runner import Plan, run
 from maestro_cli.scoring import GateRule
 
@@ -150,3 +155,45 @@ def test_stack_traces_and_debug_pages_of_many_kinds(page: str) -> None:
 )
 def test_what_explains_without_telling_is_no_stack_trace(page: str) -> None:
     assert trace_in(page.encode()) is None
+
+
+def test_objects_are_taken_away_although_the_limit_is_used_up(project: Path) -> None:
+    service = HabitsService()
+    refusals = 0
+
+    def limited(asked: Asked) -> Said:
+        nonlocal refusals
+        if asked.method == "DELETE" and refusals < 5:  # by account: no other address helps
+            refusals += 1
+            return Said(429, b"{}", {"Retry-After": "0.2"})
+        return service(asked)
+
+    with serving(limited) as port:
+        ctx = context(project, configuration(service, port))
+        shared_object(ctx)
+        assert len(service.notes) == 1
+        ctx.patience.budget_s = 0.0
+        ctx.close()
+    assert refusals == 5
+    assert ctx.cleanup.left == []
+    assert service.notes == {}
+
+
+def test_keys_beside_the_api_and_where_discovery_says(project: Path) -> None:
+    keys = {"keys": [public_jwk(new_key("EC"), "main")]}
+    for place, document in (
+        ("/.well-known/jwks.json", keys),
+        ("/jwks.json", keys),
+        ("/.well-known/openid-configuration", {"jwks_uri": "/oauth/keys"}),
+    ):
+        published = {place: document, "/oauth/keys": keys if "configuration" in place else {}}
+
+        def answering(asked: Asked, published: dict[str, dict[str, Any]] = published) -> Said:
+            known = published.get(asked.path)
+            return Said(404, b"{}") if known is None else Said(200, json.dumps(known).encode())
+
+        with serving(answering) as port:
+            auth = "{algorithm: ES256, login: {path: /login}, accounts: [{username: a, password: b-long-password}]}"
+            ctx = context(project, f"api: {{url: 'http://127.0.0.1:{port}/v1', auth: {auth}}}")
+            assert len(public_keys(ctx)) == 1, place
+            ctx.close()
