@@ -197,6 +197,27 @@ def test_a_unique_that_a_foreign_key_needs_goes_where_a_composite_key_stands_for
         run(database, "INSERT INTO use (id, code, tenant_id) SELECT 3, 'nowhere', id FROM tenants")
 
 
+def test_privileges_that_the_contract_step_takes_are_given_back(
+    database: str, postgres_server: EmbeddedPostgres, role: str
+) -> None:
+    run(database, PARTITIONED, "CREATE TABLE tenants (id uuid PRIMARY KEY, name text, slug text)")
+    run(database, f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}", "GRANT SELECT, TRIGGER ON note TO PUBLIC")
+    run(database, f"GRANT TRUNCATE ON account TO {role} WITH GRANT OPTION")
+    before = dump(postgres_server, database)
+    tenancy = whole(role)
+    tenants.apply(database, tenancy, contract=True)
+    assert not {f.kind for f in tenants.verify(database, tenancy).findings} & {
+        "may-truncate",
+        "may-trigger",
+        "may-reference",
+    }
+    forward = dump(postgres_server, database)
+    tenants.rollback(database, tenancy)
+    assert dump(postgres_server, database) == before
+    tenants.apply(database, tenancy, contract=True)
+    assert dump(postgres_server, database) == forward
+
+
 def test_the_script_is_clean_and_does_the_same(
     database: str, postgres_server: EmbeddedPostgres, role: str, tmp_path: Path
 ) -> None:

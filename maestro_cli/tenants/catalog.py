@@ -155,6 +155,8 @@ class Catalog:
     """Replicas whose lag this role may not see."""
     memberships: frozenset[str] = frozenset()
     """The roles whose rights the application's role has."""
+    grants: Mapping[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
+    """Table → (grantee, right) that the application's role or PUBLIC was given directly; PUBLIC is ''."""
     privileges: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Table → what the application's role may do with it; empty where no role is configured."""
 

@@ -125,6 +125,12 @@ SELECT c.relname, array_remove(ARRAY[
 FROM pg_class c
 WHERE c.relnamespace = %(schema)s AND c.relkind IN ('r', 'p', 'f')"""
 
+_GRANTS = """
+SELECT c.relname, coalesce(r.rolname, ''), a.privilege_type || CASE WHEN a.is_grantable THEN '*' ELSE '' END
+FROM pg_class c CROSS JOIN aclexplode(c.relacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee
+WHERE c.relnamespace = %(schema)s AND c.relkind IN ('r', 'p') AND (a.grantee = 0 OR r.rolname = %(role)s)
+  AND a.grantee <> c.relowner"""
+
 _MEMBERSHIPS = "SELECT rolname FROM pg_roles WHERE pg_has_role(%s, oid, 'USAGE')"
 
 _TENANT = "SELECT EXISTS (SELECT FROM {tenants} WHERE {key} = %s::{type})"
@@ -133,7 +139,7 @@ _TENANT = "SELECT EXISTS (SELECT FROM {tenants} WHERE {key} = %s::{type})"
 def read_for(session: Session, spec: Spec) -> Catalog:
     """Read the schema and what depends on the specification: the default tenant, the application's role."""
     catalog = read(session, spec.schema)
-    present, privileges = False, {}
+    present, privileges, grants = False, {}, {}
     memberships: frozenset[str] = frozenset()
     key = catalog.primary_key(spec.tenants)
     if len(key) == 1:
@@ -143,9 +149,15 @@ def read_for(session: Session, spec: Spec) -> Catalog:
     if spec.role is not None and spec.role in catalog.roles and catalog.tables:
         oid = session.execute("SELECT oid::bigint FROM pg_namespace WHERE nspname = %s", (spec.schema,))[0][0]
         memberships = frozenset(row[0] for row in session.execute(_MEMBERSHIPS, (spec.role,)))
+        granted: dict[str, set[tuple[str, str]]] = defaultdict(set)
+        for table, grantee, right in session.execute(_GRANTS, {"role": spec.role, "schema": oid}):
+            granted[table].add((grantee, right))
+        grants = {table: frozenset(rights) for table, rights in granted.items()}
         found = session.execute(_PRIVILEGES, {"role": spec.role, "schema": oid})
         privileges = {table: frozenset(granted) for table, granted in found}
-    return replace(catalog, default_tenant_present=present, privileges=privileges, memberships=memberships)
+    return replace(
+        catalog, default_tenant_present=present, privileges=privileges, memberships=memberships, grants=grants
+    )
 
 
 def read(session: Session, schema: str) -> Catalog:

@@ -11,18 +11,15 @@ from collections.abc import Iterator
 from maestro_cli.tenants import sql
 from maestro_cli.tenants.catalog import Catalog, Table
 from maestro_cli.tenants.planner_expand import TRIGGER, brief, function_name, strong
+from maestro_cli.tenants.planner_grants import revoke
 from maestro_cli.tenants.planner_index import concurrent, named
 from maestro_cli.tenants.planner_keys import drop_keys, in_the_way
 from maestro_cli.tenants.planner_uniques import old_uniques
 from maestro_cli.tenants.policies import complete
 from maestro_cli.tenants.spec import Spec, TableSpec
-from maestro_cli.tenants.steps import Mode, Phase, Step
+from maestro_cli.tenants.steps import Phase, Step
 
 POLICY = "maestro_tenant"
-TENANTS_DENIED = ("DELETE", "TRUNCATE")
-"""What the application's role has no business doing with the table of tenants: a DELETE takes every row along."""
-TABLES_DENIED = ("TRUNCATE", "TRIGGER", "REFERENCES")
-"""What row-level security does not look at."""
 
 
 def contract(spec: Spec, catalog: Catalog) -> Iterator[Step]:
@@ -33,7 +30,7 @@ def contract(spec: Spec, catalog: Catalog) -> Iterator[Step]:
         yield from _drop_old_uniques(table, spec, catalog)
     if spec.role is None:
         return
-    yield from _revoke(spec, catalog)
+    yield from revoke(spec, catalog)
     for table in spec.tables:
         for member in catalog.tree(table.name):
             yield from _row_security(member, spec, catalog)
@@ -100,24 +97,6 @@ def _drop_old_uniques(table: TableSpec, spec: Spec, catalog: Catalog) -> Iterato
             continue
         step = brief("drop-unique", old.table, title, dropped, locks=strong(old.table), phase=Phase.CONTRACT)
         yield named(step, old.name)
-
-
-def _revoke(spec: Spec, catalog: Catalog) -> Iterator[Step]:
-    targets: list[tuple[str, tuple[str, ...]]] = [(spec.tenants, TENANTS_DENIED)]
-    for table in spec.tables:
-        targets += [(member.name, TABLES_DENIED) for member in catalog.tree(table.name)]
-    for table_name, denied in targets:
-        too_much = [right for right in denied if right in catalog.privileges.get(table_name, frozenset())]
-        if too_much:
-            role = sql.identifier(str(spec.role))
-            yield Step(
-                id=f"revoke:{table_name}",
-                phase=Phase.CONTRACT,
-                mode=Mode.ONLINE,
-                table=table_name,
-                title=f"take {', '.join(too_much)} from {spec.role}",
-                sql=(f"REVOKE {', '.join(too_much)} ON {spec.qualified(table_name)} FROM {role}, PUBLIC",),
-            )
 
 
 def policy(table: str, spec: Spec) -> str:

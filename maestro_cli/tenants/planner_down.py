@@ -10,6 +10,7 @@ from maestro_cli.tenants.catalog import Catalog, Table
 from maestro_cli.tenants.names import unique_name
 from maestro_cli.tenants.planner_contract import POLICY
 from maestro_cli.tenants.planner_expand import TRIGGER, brief, function_name, tenant_key
+from maestro_cli.tenants.planner_grants import give_back
 from maestro_cli.tenants.planner_index import concurrent
 from maestro_cli.tenants.planner_keys import restore_keys
 from maestro_cli.tenants.planner_restore import restore_uniques
@@ -59,6 +60,8 @@ def _steps(spec: Spec, catalog: Catalog, *, keep_tenants: bool) -> Iterator[Step
         yield from restore_uniques(table, spec, catalog)
     for table in tables:
         yield from restore_keys(table.name, spec, catalog)
+    for root in (spec.tenants, *(table.name for table in tables)):
+        yield from give_back(root, spec, catalog)
     for table in tables:
         for member in catalog.tree(table.name):
             yield from _open(member, spec, catalog)
