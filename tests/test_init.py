@@ -158,6 +158,26 @@ def test_nothing_is_overwritten_without_force(shop: Path) -> None:
     assert "did you mean ci-github?" in wrong.stderr
 
 
+def test_servers_of_a_compose_file_are_proposed_where_they_are_published(project: Path) -> None:
+    (project / "compose.yml").write_text(
+        "services:\n"
+        "  db: {image: 'postgis/postgis:16', ports: ['127.0.0.1:${PG:-5433}:5432'],"
+        " environment: {POSTGRES_USER: '${U:-shop}', POSTGRES_PASSWORD: hunter2, POSTGRES_DB: orders}}\n"
+        "  cache: {image: 'valkey/valkey:8', ports: [{published: 6380, target: 6379}]}\n"
+        "  hidden: {image: 'redis:8'}\n"
+    )
+    text = configuration(detect(project))
+    assert "# url: postgresql://shop:${POSTGRES_PASSWORD}@localhost:5433/orders" in text
+    assert "# url: redis://localhost:6380/0" in text
+    assert "db of compose.yml" in text
+    assert "hunter2" not in text
+    load(project / "maestro.yaml", environ={}, text=text)
+    (project / "compose.yml").write_text(
+        "services: {db: {image: postgres, ports: ['5432'], environment: [A=1]}, x: 3}\n"
+    )
+    assert detect(project).servers == {}
+
+
 def test_a_module_that_cannot_be_named_is_no_application(project: Path) -> None:
     (project / "my app").mkdir()
     (project / "my app" / "main.py").write_text("from fastapi import FastAPI\napp = FastAPI()\n")

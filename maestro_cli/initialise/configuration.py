@@ -195,7 +195,9 @@ def _database(page: Page, project: Project) -> None:
     name = variables.database_url(project.names)
     if name is None and project.alembic_ini is None:
         page.key("database", off=True)
-        page.key("url", "${DATABASE_URL}", "the application's own role", indent=1, off=True)
+        server = project.servers.get("postgresql", Seen("${DATABASE_URL}", ""))
+        said = f"{server.where}; better: " if server.where else ""
+        page.key("url", server.value, f"{said}the application's own role", indent=1, off=True)
         return
     value, said, off = _reference(project, name or "DATABASE_URL")
     admin = variables.admin_url(project.names)
@@ -214,6 +216,8 @@ def _database(page: Page, project: Project) -> None:
 def _redis(page: Page, project: Project) -> None:
     name = variables.redis_url(project.names)
     value, said, off = _reference(project, name or "REDIS_URL")
+    if name is None and (server := project.servers.get("redis")) is not None:
+        value, said = server.value, server.where
     page.key("redis", off=off)
     page.key("url", value, said, indent=1, off=off)
     page.key("blacklist_prefix", '"token:blacklist:"', "prefix of the keys of revoked tokens", indent=1, off=True)

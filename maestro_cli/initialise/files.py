@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from maestro_cli.initialise.compose import published_ports, published_servers
 from maestro_cli.initialise.findings import Project, Seen
 from maestro_cli.initialise.python_sources import read_sources
 
@@ -31,7 +32,6 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 """A variable that `${NAME}` can refer to."""
 OTHERS = {5432, 6379, 3306, 27017, 9090, 3000, 5672, 15672, 9001, 1025, 8025}
 """Ports of databases, brokers and monitoring that stand beside a service."""
-_PUBLISHED = re.compile(r"(?:^|[:-])(?P<outer>\d{2,5})\}?:(?P<inner>\d{2,5})(?:/tcp)?$")
 _SERVED = re.compile(r"(?:uvicorn|gunicorn|hypercorn|granian)\b[^\n]*?[\s\"',]([A-Za-z_][\w.]*:[A-Za-z_]\w*)(?![\w/])")
 
 
@@ -56,6 +56,7 @@ def detect(root: Path) -> Project:
         alembic_ini=next(_below(root, "alembic.ini"), None),
         compose_files=compose,
         compose_hosts=tuple(_compose_hosts(root, compose)),
+        servers=published_servers(_services(root, compose)),
         dockerfile=dockerfile,
         port=next(_ports(root, compose, dockerfile), None),
         pipelines=tuple(_pipelines(root)),
@@ -161,12 +162,7 @@ def _compose_hosts(root: Path, names: tuple[str, ...]) -> Iterator[Seen]:
 def _ports(root: Path, names: tuple[str, ...], dockerfile: str | None) -> Iterator[Seen]:
     """Ports that are published, and whose inner port is no database's; then what the Dockerfile exposes."""
     for file, _, body in _services(root, names):
-        ports = body.get("ports")
-        for row in ports if isinstance(ports, list) else []:
-            text = f"{row.get('published')}:{row.get('target')}" if isinstance(row, dict) else str(row)
-            match = _PUBLISHED.search(text)
-            if match is not None and int(match["inner"]) not in OTHERS and 0 < int(match["outer"]) < 65536:
-                yield Seen(match["outer"], file)
+        yield from (Seen(str(outer), file) for outer, inner in published_ports(body) if inner not in OTHERS)
     if dockerfile is not None:
         for number, line in enumerate(_read(root / dockerfile).splitlines(), 1):
             match = re.match(r"(?i)EXPOSE\s+(\d{2,5})\b", line)

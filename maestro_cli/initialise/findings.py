@@ -80,6 +80,7 @@ class Project:
         alembic_ini: Alembic's configuration.
         compose_files: Compose files.
         compose_hosts: Names of services that are built here.
+        servers: `postgresql` and `redis` → the URL at which a compose file publishes one.
         dockerfile: The Dockerfile.
         port: The port that the service is published at, by a compose file or a Dockerfile.
         pipelines: CI files, as patterns.
@@ -102,6 +103,7 @@ class Project:
     alembic_ini: str | None = None
     compose_files: tuple[str, ...] = ()
     compose_hosts: tuple[Seen, ...] = ()
+    servers: Mapping[str, Seen] = field(default_factory=dict)
     dockerfile: str | None = None
     port: Seen | None = None
     pipelines: tuple[str, ...] = ()
