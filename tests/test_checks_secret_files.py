@@ -97,6 +97,7 @@ def test_a_mode_that_is_too_wide_and_its_fix(project: Path, mode: int) -> None:
     env(project, mode=mode)
     ctx = judged(project)
     result = expect(run_check("security.env-file", ctx), "fail", f"{mode:04o}")
+    assert result.evidence[0].observed == f"{mode:04o}"
     assert result.remedy is not None
     assert result.remedy.fixable
     fix = load_check("security.env-file").fix
