@@ -40,10 +40,12 @@ def graceful_shutdown(ctx: Context) -> Iterator[Finding]:
     each of them a time limit.
     Source: The Twelve-Factor App, IX. Disposability; Kubernetes, Pod Lifecycle (termination)
     """
+    # Not by itself: a second copy of somebody's service may have more to do than answer requests.
+    shutdown = ctx.require(ctx.settings.readiness.shutdown, "readiness.shutdown")
     api = ctx.require(ctx.settings.api, "api")
     app = ctx.require(api.app, "api.app")
     request_of(ctx)
-    within = ctx.settings.readiness.shutdown.within_s
+    within = shutdown.within_s
     try:
         with OwnService(ctx, app, drain_s=within) as service:
             seen = observe_ending(ctx, service, within_s=within)

@@ -113,7 +113,15 @@ def test_a_service_that_does_not_start(project: Path) -> None:
     (project / "planted_app.py").write_text("import os\nos.environ['NO_SUCH_NAME']\n")
     expect(run_check("readiness.graceful-shutdown", configured(project)), "error", "KeyError about NO_SUCH_NAME")
     expect(run_check("readiness.graceful-shutdown", configured(project, "elsewhere.main:app")), "skip", "is not here")
-    expect(run_check("readiness.graceful-shutdown", context(project, "api: {url: 'http://x'}\n")), "skip", "api.app")
+    expect(
+        run_check(
+            "readiness.graceful-shutdown", context(project, "readiness: {shutdown: {}}\napi: {url: 'http://x'}\n")
+        ),
+        "skip",
+        "api.app",
+    )
+    unasked = context(project, "api: {url: 'http://x', app: 'planted_app:app'}\n")
+    expect(run_check("readiness.graceful-shutdown", unasked), "skip", "readiness.shutdown is not configured")
 
 
 def test_a_request_of_ones_own(project: Path) -> None:

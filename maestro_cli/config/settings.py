@@ -485,7 +485,9 @@ class Readiness:
     backups: Backups | None = key("Backups of the database.", default=None)
     wal_archiving: WalArchiving | None = key("The archive of the write-ahead log.", default=None)
     rollback: Rollback | None = key("How going back is rehearsed.", default=None)
-    shutdown: Shutdown = key("How the service ends.", factory=Shutdown)
+    shutdown: Shutdown | None = key(
+        "How the service ends: configured, `api.app` is started once more and ended.", default=None
+    )
     evidence: EvidenceFiles | None = key("Files of other tools.", default=None)
     project: Project | None = key("The project's own files.", default=None)
 

@@ -51,7 +51,7 @@ def request_of(ctx: Context) -> tuple[Endpoint, Mapping[str, str], bool]:
     Raises:
         NotConfigured: Where there is neither.
     """
-    own = ctx.settings.readiness.shutdown.request
+    own = ctx.require(ctx.settings.readiness.shutdown, "readiness.shutdown").request
     stranger = f"maestro-probe-{ctx.nonce}"
     if own is not None:
         return own, {"nonce": ctx.nonce}, False
