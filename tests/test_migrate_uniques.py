@@ -53,7 +53,7 @@ ALTER TABLE published CLUSTER ON published_other;
 CREATE TABLE code (id int PRIMARY KEY, code text UNIQUE NOT NULL);
 CREATE TABLE use (
     id int PRIMARY KEY, code text, CONSTRAINT "uses a code" FOREIGN KEY (code) REFERENCES code (code) MATCH FULL ON UPDATE CASCADE,
-    CONSTRAINT again FOREIGN KEY (code) REFERENCES code (code) ON DELETE SET NULL DEFERRABLE);
+    CONSTRAINT again FOREIGN KEY (code) REFERENCES code (code) ON DELETE CASCADE DEFERRABLE);
 COMMENT ON CONSTRAINT "uses a code" ON use IS 'why';
 INSERT INTO code VALUES (1, 'c'); INSERT INTO use VALUES (1, 'c'), (2, NULL);
 CREATE TABLE animal (id serial PRIMARY KEY, name text UNIQUE);

@@ -54,7 +54,7 @@ def test_create_find_and_turn_away(migrated: str) -> None:
             table.set_active("default", active=False)
         with pytest.raises(UsageError, match="no tenant"):
             table.find("nobody")
-        with pytest.raises(UsageError, match="0 or more"):
+        with pytest.raises(UsageError, match="from 0 to"):
             table.create("B", limits={"max_users": -1})
         with pytest.raises(UsageError, match="not a uuid"):
             table.create("B", identity="one", limits={})

@@ -58,10 +58,14 @@ def guarded(row_security: bool, policies: list[str], spec: Spec) -> bool:
     return row_security and all(is_tied(text, spec) for text in policies)
 
 
+def _members(spec: Spec, catalog: Catalog) -> set[str]:
+    """The tables of the tenancy with their partitions."""
+    tables = (table.name for table in spec.tables if table.name in catalog.tables)
+    return {member.name for table in tables for member in catalog.tree(table)}
+
+
 def _with_tenant(session: Session, spec: Spec, catalog: Catalog, parameters: dict[str, Any]) -> Iterator[Finding]:
-    known = {
-        member.name for table in spec.tables if table.name in catalog.tables for member in catalog.tree(table.name)
-    }
+    known = _members(spec, catalog)
     known |= {spec.tenants, *spec.shared}
     tables = {table.name for table in spec.tables}
     for schema, name, parent_schema, parent, row_security, policies in session.execute(
@@ -80,8 +84,9 @@ def _with_tenant(session: Session, spec: Spec, catalog: Catalog, parameters: dic
 
 def _keys(session: Session, spec: Spec, catalog: Catalog, parameters: dict[str, Any]) -> Iterator[Finding]:
     """Foreign keys between the tenants' tables and others: they look past every policy."""
-    tables = {table.name for table in spec.tables}
-    for schema, table, key, target, on_delete, writes, deletes, target_schema in session.execute(_KEYS, parameters):
+    tables = _members(spec, catalog)
+    asked = {**parameters, "tables": sorted(tables)}
+    for schema, table, key, target, on_delete, writes, deletes, target_schema in session.execute(_KEYS, asked):
         if schema == spec.schema and table in tables:
             shared = target_schema != spec.schema or target != spec.tenants
             if shared and deletes and on_delete in "cnd":

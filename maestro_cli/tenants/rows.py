@@ -20,6 +20,8 @@ from maestro_cli.tenants.urls import is_sqlite
 SLUG = re.compile(r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$")
 """A slug is a DNS label (RFC 1035, section 2.3.1; RFC 1123 lets it begin with a digit): it may become a host name."""
 
+MOST = 2**63 - 1
+"""The largest limit: what a bigint holds."""
 LIMITS = ("max_users", "max_projects", "max_artifacts")
 
 
@@ -70,10 +72,11 @@ def check_slug(slug: str) -> str:
     Raises:
         UsageError: It does not.
     """
-    if not SLUG.fullmatch(slug):
+    # `xn--` and the like say how the rest of a label is encoded (RFC 5891, section 4.2.3.1).
+    if not SLUG.fullmatch(slug) or slug[2:4] == "--":
         raise UsageError(
             f"{slug!r} is not a slug",
-            hint="1 to 63 of a-z, 0-9 and -, beginning and ending with a letter or digit: it may become a host name.",
+            hint="1 to 63 of a-z, 0-9 and -, beginning and ending with a letter or digit, no -- in third place: it may become a host name.",
         )
     return slug
 
@@ -223,9 +226,9 @@ class Tenants:
         """
         if not name.strip() or len(name) > 200:
             raise UsageError("a tenant's name has 1 to 200 characters")
-        wrong = [limit for limit, value in limits.items() if limit not in LIMITS or value < 0]
+        wrong = [limit for limit, value in limits.items() if limit not in LIMITS or not 0 <= value <= MOST]
         if wrong:
-            raise UsageError(f"{wrong[0]} must be 0 or more")
+            raise UsageError(f"{wrong[0]} must be from 0 to {MOST}")
         key = self._identity(identity)
         values: dict[str, Any] = {"id": key, "name": name.strip(), "slug": check_slug(slug or slug_of(name)), **limits}
         marks = ", ".join("%s" for _ in values)

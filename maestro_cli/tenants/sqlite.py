@@ -8,6 +8,7 @@ time and no row-level security: isolation is the application's own business here
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from dataclasses import replace
 
 from maestro_cli.config.settings import Tenancy
@@ -23,7 +24,7 @@ from maestro_cli.tenants.spec import Spec, TableSpec
 from maestro_cli.tenants.sqlite_file import VERSION_TABLE, Schema, opened, specified
 from maestro_cli.tenants.sqlite_planner import make, make_down
 from maestro_cli.tenants.state import Status, TableState
-from maestro_cli.tenants.steps import Phase, Plan
+from maestro_cli.tenants.steps import Plan
 
 
 def plan(url: str, tenancy: Tenancy, *, contract: bool = False) -> Plan:
@@ -59,21 +60,41 @@ def apply(
     with opened(url) as connection:
         spec = specified(tenancy, Schema(connection))
         found = make(spec, Schema(connection), connection, contract=contract)
-        _run(found, connection, on_progress)
+        _run(found, connection, on_progress, clock)
+        added = {step.table for step in found.steps if step.id.startswith("column:")}
         for table in spec.tables:
-            broken = connection.execute(f"PRAGMA foreign_key_check({sql.identifier(table.name)})").fetchmany(3)
-            if any(row[2] == spec.tenants for row in broken):
+            if table.name in added and table.assign is None:
+                continue  # every row has the default tenant, which was made in the same transaction
+            if _strangers(table.name, spec, Schema(connection), connection):
                 raise Refused(
                     f"{table.name} has rows of a tenant that does not exist", hint="Make it: maestro tenants create"
                 )
         return Outcome(steps=tuple(step.id for step in found.steps), tables=found.tables, elapsed_s=clock() - began)
 
 
-def _run(found: Plan, connection: sqlite3.Connection, on_progress: Listener | None) -> None:
-    """Run the steps: those that only change the schema's text in one transaction, each long one in its own.
+def _strangers(table: str, spec: Spec, schema: Schema, connection: sqlite3.Connection) -> bool:
+    """Whether a row's tenant does not exist; looks at each tenant once, where an index lets it."""
+    name, column = sql.identifier(table), sql.identifier(spec.column)
+    rows = f"SELECT {column} AS t FROM {name}"
+    if schema.has_index(table, (spec.column,)):
+        rows = (
+            f"WITH RECURSIVE few (t) AS (SELECT min({column}) FROM {name} UNION ALL SELECT (SELECT min({column}) FROM {name}"
+            f" WHERE {column} > few.t) FROM few WHERE few.t IS NOT NULL) SELECT t FROM few WHERE t IS NOT NULL"
+        )
+    known = f"SELECT id FROM {sql.identifier(spec.tenants)}"
+    return bool(connection.execute(f"SELECT 1 FROM ({rows}) WHERE t NOT IN ({known}) LIMIT 1").fetchone())
 
-    A commit waits for the disk, which takes longer than the statements themselves.
+
+TOGETHER_S = 0.1
+"""A transaction that has lasted for less goes on with the next step."""
+
+
+def _run(found: Plan, connection: sqlite3.Connection, on_progress: Listener | None, clock: Callable[[], float]) -> None:
+    """Run the steps: those that only change the schema's text in one transaction, the long ones each in their own.
+
+    A commit waits for the disk, which takes longer than most statements themselves.
     """
+    began = clock()
     for number, step in enumerate(found.steps, 1):
         progress = Progress(step=step, number=number, total=len(found.steps), state="started")
         if on_progress is not None:
@@ -81,12 +102,14 @@ def _run(found: Plan, connection: sqlite3.Connection, on_progress: Listener | No
         try:
             if not connection.in_transaction:
                 connection.execute("BEGIN IMMEDIATE")
+                began = clock()
             for statement in step.sql:
                 connection.execute(statement)
         except BaseException:
             connection.rollback()
             raise
-        if number == len(found.steps) or {step.phase, found.steps[number].phase} != {Phase.EXPAND}:
+        last = number == len(found.steps)
+        if last or step.phase is not found.steps[number].phase or clock() - began > TOGETHER_S:
             connection.commit()
         if on_progress is not None:
             on_progress(replace(progress, state="done"))
@@ -103,7 +126,7 @@ def rollback(url: str, tenancy: Tenancy, *, on_progress: Listener | None = None,
     began = clock()
     with opened(url) as connection:
         found = make_down(connection, tenancy)
-        _run(found, connection, on_progress)
+        _run(found, connection, on_progress, clock)
         kept = tenancy.tenants_table in Schema(connection).tables
         return Rolled(steps=tuple(step.id for step in found.steps), kept_tenants=kept, elapsed_s=clock() - began)
 
