@@ -56,6 +56,10 @@ def test_create_find_and_turn_away(migrated: str) -> None:
             table.find("nobody")
         with pytest.raises(UsageError, match="from 0 to"):
             table.create("B", limits={"max_users": -1})
+        with pytest.raises(UsageError, match="from 0 to"):
+            table.create("B", limits={"max_users": 2**63})
+        with pytest.raises(UsageError, match="not a slug"):
+            table.create("B", slug="xn--bcher-kva", limits={})
         with pytest.raises(UsageError, match="not a uuid"):
             table.create("B", identity="one", limits={})
 
