@@ -176,6 +176,10 @@ class Catalog:
                 return key
         return None
 
+    def keys_to(self, table: str) -> list[Constraint]:
+        """The foreign keys that point to a table of the schema."""
+        return self._keys_to.get(table, [])
+
     def primary_key(self, table: str) -> tuple[str, ...]:
         """The columns of its primary key; empty where there is none."""
         return next((c.columns for c in self.constraints.get(table, ()) if c.kind == "p"), ())
@@ -195,6 +199,15 @@ class Catalog:
     @cached_property
     def _indexes_by_name(self) -> dict[str, Index]:
         return {index.name: index for found in self.indexes.values() for index in found}
+
+    @cached_property
+    def _keys_to(self) -> dict[str, list[Constraint]]:
+        found: dict[str, list[Constraint]] = defaultdict(list)
+        for keys in self.constraints.values():
+            for key in keys:
+                if key.kind == "f" and key.referenced_schema == self.schema:
+                    found[str(key.referenced)].append(key)
+        return found
 
     @cached_property
     def _heirs(self) -> dict[str, list[Table]]:

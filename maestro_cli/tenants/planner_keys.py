@@ -16,24 +16,16 @@ from maestro_cli.tenants.steps import Lock, LockMode, Phase, Step
 _REPLACES = "maestro: replaces keys "
 
 
-def needing(old: Index, spec: Spec, catalog: Catalog) -> list[Constraint]:
+def needing(old: Index, catalog: Catalog) -> list[Constraint]:
     """The foreign keys that an old unique can't go before."""
     over = frozenset(old.columns[: old.key_columns])
-    return [
-        key
-        for keys in catalog.constraints.values()
-        for key in keys
-        if key.kind == "f"
-        and key.referenced == old.table
-        and key.referenced_schema == spec.schema
-        and frozenset(key.referenced_columns) == over
-        and not old.partial
-    ]
+    keys = catalog.keys_to(old.table) if not old.partial else []
+    return [key for key in keys if frozenset(key.referenced_columns) == over]
 
 
 def in_the_way(old: Index, spec: Spec, catalog: Catalog) -> list[Constraint]:
     """Those of them that no composite key stands for: the old unique has to stay."""
-    return [key for key in needing(old, spec, catalog) if not _replaceable(key, spec, catalog)]
+    return [key for key in needing(old, catalog) if not _replaceable(key, spec, catalog)]
 
 
 def _replaceable(key: Constraint, spec: Spec, catalog: Catalog) -> bool:
@@ -46,7 +38,7 @@ def _replaceable(key: Constraint, spec: Spec, catalog: Catalog) -> bool:
 def drop_keys(old: Index, spec: Spec, catalog: Catalog) -> Iterator[Step]:
     """The plain keys that need an old unique; a note on the composite one says what they were."""
     by_composite: dict[tuple[str, str], list[Constraint]] = {}
-    for key in needing(old, spec, catalog):
+    for key in needing(old, catalog):
         columns = (spec.column, *key.columns)
         there = catalog.foreign_key(key.table, columns, str(key.referenced))
         name = there.name if there is not None else composite_name(key.table, key, spec)
