@@ -242,7 +242,8 @@ DATABASE: dict[str, Outside] = {
         turns("security.tenant-constraints"),
     ),
     "tenant-row-crosses": Outside(
-        (_CROSSING,),
+        # As a restore or a replica does it, which check no foreign key.
+        ("ALTER TABLE team_members DISABLE TRIGGER ALL", _CROSSING, "ALTER TABLE team_members ENABLE TRIGGER ALL"),
         (f"DELETE FROM team_members WHERE id = '{NOBODY}'",),
         turns("security.tenant-orphans"),
     ),
