@@ -9,7 +9,7 @@ from maestro_cli.tenants.catalog import Catalog
 from maestro_cli.tenants.findings import Finding, Severity
 from maestro_cli.tenants.policies import is_tied
 from maestro_cli.tenants.session import Session
-from maestro_cli.tenants.spec import Spec
+from maestro_cli.tenants.spec import Spec, proposed_shared
 
 _MAY = """(has_any_column_privilege(%(role)s, c.oid, 'SELECT') OR has_any_column_privilege(%(role)s, c.oid, 'INSERT')
   OR has_any_column_privilege(%(role)s, c.oid, 'UPDATE') OR has_table_privilege(%(role)s, c.oid, 'DELETE'))"""
@@ -86,6 +86,7 @@ def _keys(session: Session, spec: Spec, catalog: Catalog, parameters: dict[str, 
     """Foreign keys between the tenants' tables and others: they look past every policy."""
     tables = _members(spec, catalog)
     asked = {**parameters, "tables": sorted(tables)}
+    shared_tables = {*spec.shared, *(proposed_shared(spec, catalog) if spec.proposed else ())}
     for schema, table, key, target, on_delete, writes, deletes, target_schema in session.execute(_KEYS, asked):
         if schema == spec.schema and table in tables:
             shared = target_schema != spec.schema or target != spec.tenants
@@ -94,10 +95,10 @@ def _keys(session: Session, spec: Spec, catalog: Catalog, parameters: dict[str, 
                 message = f"a DELETE of {target}, which {spec.role} may, {what} rows of every tenant that point to it"
                 yield Finding("shared-cascade", f"{table}.{key}", message, Severity.WARNING)
         elif writes and not (schema == spec.schema and spec.column in _columns(catalog, table, key)):
-            decided = schema == spec.schema and table in spec.shared
+            decided = schema == spec.schema and table in shared_tables
             severity = Severity.WARNING if decided else Severity.ERROR
             shown = table if schema == spec.schema else f"{schema}.{table}"
-            message = f"no tenant's row points to {target}, and tells whether another tenant's row exists"
+            message = f"it has no tenant, points to rows of {target}, and tells whether another tenant's row exists"
             yield Finding("outside-key", f"{shown}.{key}", message, severity)
 
 
