@@ -20,7 +20,7 @@ WARN_TIMES = 2
 @check(
     "health.data-disk",
     component="infrastructure",
-    priority="medium",
+    priority="low",
     faults=("disk-full", "disk-of-the-log-full"),
 )
 def disk(ctx: Context) -> Finding:
