@@ -53,8 +53,8 @@ def _findings(ctx: Context, name: str) -> Iterator[Finding]:
     for found in broken:
         subject = name if found.name is None else found.name
         message = f"{name} {found.message}" if found.name is None else found.message
-        seen = f"{stat.S_IMODE(path.stat().st_mode):04o}" if found.rule == "mode" else found.rule
-        yield failed(f"{message}.", Evidence(subject, seen, _EXPECTED[found.rule]), command=found.hint)
+        observed = f"{stat.S_IMODE(path.stat().st_mode):04o}" if found.rule == "mode" else found.rule
+        yield failed(f"{message}.", Evidence(subject, observed, _EXPECTED[found.rule]), command=found.hint)
     unknown = [found for found in audit.findings if found.rule == "history-unknown"]
     for found in unknown:
         seen = Evidence("git", found.message, "searched")
