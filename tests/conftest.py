@@ -17,7 +17,6 @@ from maestro_cli.demo.preloader import Preloader
 from maestro_cli.demo.servers import EmbeddedPostgres, EmbeddedValkey
 from maestro_cli.demo.service import RunningService
 
-
 INSTALLED = os.environ.get("MAESTRO_TEST_POSTGRES")
 """Folder with the programs of another PostgreSQL than the embedded one: /usr/lib/postgresql/15/bin."""
 
@@ -30,7 +29,7 @@ class InstalledPostgres(EmbeddedPostgres):
         return Path(str(INSTALLED))
 
     @staticmethod
-    def _usable_by_all(programs: Path) -> bool:
+    def _usable_by_all(_programs: Path) -> bool:
         return True
 
 

@@ -151,8 +151,8 @@ def test_a_tenant_that_does_not_exist_is_named(filled: str) -> None:
 
 
 def test_the_script_does_the_same_and_is_clean(filled: str, postgres_server: EmbeddedPostgres, project: Path) -> None:
-    from maestro_cli.tenants.runner import current_plan
     from maestro_cli.tenants.plan_script import render
+    from maestro_cli.tenants.runner import current_plan
     from maestro_cli.tenants.session import Session
 
     run(filled, "CREATE ROLE script_role")
