@@ -11,11 +11,12 @@ from tenants_schema import ROWS, SEED, TABLES, isolated
 from test_migrate_apply import dump, run
 
 from maestro_cli import tenants
-from maestro_cli.config.settings import Tenancy
+from maestro_cli.config.settings import Tenancy, TenantTable
 from maestro_cli.demo.servers import EmbeddedPostgres
 from maestro_cli.errors import Refused
 from maestro_cli.tenants.session import DatabaseError
 
+DEFAULT = "371191e4-9748-4b2a-9c7f-2d986463afa7"
 UNIQUES = """
 ALTER TABLE projects ADD CONSTRAINT projects_name_key UNIQUE (name);
 CREATE UNIQUE INDEX "Odd Name" ON artifacts (lower(name), created_at DESC) INCLUDE (type) WHERE is_active;
@@ -121,3 +122,27 @@ def test_an_owner_who_is_subject_to_the_policies_counts_all_the_same(
     assert len((tmp_path / "map" / "artifacts.csv").read_text().split()) == 2
     assert done.kept_tenants
     run(database, f"REASSIGN OWNED BY {owner} TO postgres", f"DROP OWNED BY {owner}", f"DROP ROLE {owner}")
+
+
+def test_a_column_that_was_there_before_is_never_dropped(database: str, postgres_server: EmbeddedPostgres) -> None:
+    run(
+        database,
+        "CREATE TABLE tenants (id uuid PRIMARY KEY, name text UNIQUE NOT NULL, slug text UNIQUE NOT NULL)",
+        f"INSERT INTO tenants VALUES ('{DEFAULT}', 'Default Organization', 'default')",
+        "CREATE TABLE notes (id bigint PRIMARY KEY, tenant_id uuid NOT NULL REFERENCES tenants ON DELETE CASCADE)",
+        f"INSERT INTO notes VALUES (1, '{DEFAULT}')",
+        "CREATE TABLE plain (id bigint PRIMARY KEY)",
+    )
+    both = Tenancy(tables={"notes": TenantTable(), "plain": TenantTable()})
+    tenants.apply(database, both)
+    before = dump(postgres_server, database)
+    with pytest.raises(
+        Refused, match=r"tenant_id of notes was there before .*notes_tenant_id_fkey.* out of tenancy.tables"
+    ):
+        tenants.rollback(database, both)
+    assert dump(postgres_server, database) == before
+    tenants.rollback(database, Tenancy(tables={"plain": TenantTable()}))
+    assert run(database, "SELECT tenant_id::text FROM notes") == [(DEFAULT,)]
+    assert run(
+        database, "SELECT count(*) FROM pg_attribute WHERE attrelid = 'plain'::regclass AND attname = 'tenant_id'"
+    ) == [(0,)]

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from maestro_cli.tenants import sql
 from maestro_cli.tenants.catalog import Catalog, Table
-from maestro_cli.tenants.names import unique_name
+from maestro_cli.tenants.names import foreign_key_name, unique_name
 from maestro_cli.tenants.planner_contract import POLICY
 from maestro_cli.tenants.planner_expand import TRIGGER, brief, function_name, tenant_key
 from maestro_cli.tenants.planner_grants import give_back
@@ -41,8 +41,16 @@ def make_down(spec: Spec, catalog: Catalog, *, keep_tenants: bool) -> Plan:
 
 
 def obstacles(spec: Spec, catalog: Catalog) -> list[str]:
-    """What stands in the way of dropping the column."""
-    return [
+    """What stands in the way of dropping the column: policies and columns that maestro did not make."""
+    older = [
+        f"{spec.column} of {table.name} was there before maestro (its foreign key is {key.name}), and would be dropped: "
+        f"take {table.name} out of tenancy.tables to keep it"
+        for table in _migrated(spec, catalog)
+        if (key := tenant_key(table, spec, catalog)) is not None
+        and not key.inherited
+        and key.name != foreign_key_name(table.name, (spec.column,), spec.tenants)
+    ]
+    return older + [
         f"policy {policy.name} on {table.name} was not made by maestro: drop it first"
         for table in _migrated(spec, catalog)
         for policy in catalog.policies.get(table.name, ())
