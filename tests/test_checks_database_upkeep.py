@@ -211,7 +211,9 @@ def test_a_disk_that_cannot_be_seen_is_skipped(
     project: Path, server: EmbeddedPostgres, application: str, tmp_path: Path
 ) -> None:
     expect(run_check("health.data-disk", disks(project, application)), "skip", "database.data_directory")
-    expect(run_check("health.data-disk", disks(project, application, tmp_path / "nowhere")), "skip", "not on this machine")
+    expect(
+        run_check("health.data-disk", disks(project, application, tmp_path / "nowhere")), "skip", "not on this machine"
+    )
     other = tmp_path / "other" / "global"
     other.mkdir(parents=True)
     (other / "pg_control").write_bytes(b"x" * 8192)

@@ -136,6 +136,7 @@ def test_interrupted_anywhere_a_partitioned_unique_is_finished(
 ) -> None:
     run(database, PARTITIONED)
     tenancy = Tenancy(unique="per_tenant", composite_keys=True)
+    left = stop_after
 
     class StoppedError(Exception):
         pass
@@ -147,7 +148,6 @@ def test_interrupted_anywhere_a_partitioned_unique_is_finished(
             if left == 0:
                 raise StoppedError
 
-    left = stop_after
     before = dump(postgres_server, database)
     with pytest.raises(StoppedError):
         tenants.apply(database, tenancy, contract=True, on_progress=stopping)
@@ -227,6 +227,14 @@ def test_the_script_is_clean_and_does_the_same(
     squawk = Path(sys.executable).with_name("squawk")
     linted = subprocess.run([squawk, "--reporter", "json", file], capture_output=True, text=True, check=False)
     assert linted.stdout.strip() in {"", "[]"}, linted.stdout
-    psql = [postgres_server.programs / "psql", database, "-q", "--set", "ON_ERROR_STOP=1", "--file", file]
+    psql: list[str | Path] = [
+        postgres_server.programs / "psql",
+        database,
+        "-q",
+        "--set",
+        "ON_ERROR_STOP=1",
+        "--file",
+        file,
+    ]
     subprocess.run(psql, check=True, capture_output=True)
     assert tenants.plan(database, tenancy, contract=True).steps == ()
