@@ -179,7 +179,11 @@ def test_a_program_that_ignores_the_polite_signal_is_killed(tmp_path: Path) -> N
 def test_environment_values_are_not_on_any_command_line(tmp_path: Path) -> None:
     process = ServerProcess("Thing", ["/bin/sleep", "30"], log=tmp_path / "log", environment={"WORD": "planted-canary"})
     process.start()
-    assert b"planted-canary" in Path(f"/proc/{process.pid}/environ").read_bytes()
+    end = time.monotonic() + 10
+    while b"planted-canary" not in Path(f"/proc/{process.pid}/environ").read_bytes():
+        # There is none to read while it is still the fork that becomes the program.
+        assert time.monotonic() < end
+        time.sleep(0.01)
     parent = int(Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[1])
     for pid in (process.pid, parent):
         assert b"planted-canary" not in Path(f"/proc/{pid}/cmdline").read_bytes()
