@@ -41,6 +41,22 @@ def test_its_own_tests_pass_against_the_real_servers(reference_platform: Referen
     assert coverage > 85
 
 
+def test_its_migration_is_verified_as_the_services_role(reference_platform: ReferencePlatform) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "maestro_cli", "migrate", "verify", "--json"],
+        cwd=reference_platform.project.directory,
+        env={**reference_platform.environment, "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = json.loads(done.stdout)
+    assert found["findings"] == []
+    assert found["proof"]["role"] == "maestro_app"
+    assert found["proof"]["attempts"] >= 90
+    assert done.returncode == 0
+
+
 def test_its_tests_without_servers_skip_and_do_not_fail(tmp_path: Path) -> None:
     project = ServiceProject.create(tmp_path / "copy")
     done = subprocess.run(

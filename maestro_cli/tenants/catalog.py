@@ -196,6 +196,14 @@ class Catalog:
         """Its direct partitions."""
         return (t for t in self._heirs.get(table, ()) if t.is_partition)
 
+    def attached(self, index: Index) -> Iterator[Index]:
+        """The partitions' indexes that are attached to this one, at any depth."""
+        for partition in self.partitions(index.table):
+            for child in self.indexes.get(partition.name, ()):
+                if child.parent == index.name:
+                    yield child
+                    yield from self.attached(child)
+
     @cached_property
     def _indexes_by_name(self) -> dict[str, Index]:
         return {index.name: index for found in self.indexes.values() for index in found}

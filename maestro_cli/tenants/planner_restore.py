@@ -62,7 +62,7 @@ def _of_tree(index: Index, replaced: Replaced, spec: Spec, catalog: Catalog) -> 
     if there is not None and there.valid:
         return
     names, afterwards = {index.table: replaced.name}, {}
-    for child in _below(index, catalog):
+    for child in catalog.attached(index):
         noted = Replaced.read(child.comment)
         if noted is not None:
             names[child.table] = noted.name
@@ -80,14 +80,6 @@ def _of_tree(index: Index, replaced: Replaced, spec: Spec, catalog: Catalog) -> 
     )
     yield from build(index.table, unique, spec, catalog)
     yield from _finished(index, replaced, [], spec)
-
-
-def _below(index: Index, catalog: Catalog) -> Iterator[Index]:
-    for partition in catalog.partitions(index.table):
-        for child in catalog.indexes.get(partition.name, ()):
-            if child.parent == index.name:
-                yield child
-                yield from _below(child, catalog)
 
 
 def _tail(index: Index, replaced: Replaced, spec: Spec) -> str:

@@ -83,7 +83,7 @@ def _noted(old: Index, new: str, there: Index | None, spec: Spec, catalog: Catal
 def _of_tree(old: Index, new: str, spec: Spec, catalog: Catalog) -> Iterator[Step]:
     replaced = Replaced.of(old, catalog)
     names, notes = {old.table: new}, {}
-    for child in _below(old, catalog):
+    for child in catalog.attached(old):
         names[child.table] = replacement_name(child, spec)
         notes[child.table] = (_comment(names[child.table], Replaced.of(child, catalog), spec),)
     for member in catalog.tree(old.table):  # a partition whose index was never attached
@@ -105,15 +105,6 @@ def _of_tree(old: Index, new: str, spec: Spec, catalog: Catalog) -> Iterator[Ste
         title = f"note what {new} replaces"
         step = brief("unique", old.table, title, noted, locks=strong(old.table), phase=Phase.INDEX)
         yield replace(step, id=f"unique:{new}", builds=new)
-
-
-def _below(old: Index, catalog: Catalog) -> Iterator[Index]:
-    """The partitions' indexes that are attached to this one, at any depth."""
-    for partition in catalog.partitions(old.table):
-        for index in catalog.indexes.get(partition.name, ()):
-            if index.parent == old.name:
-                yield index
-                yield from _below(index, catalog)
 
 
 def _comment(new: str, replaced: Replaced, spec: Spec) -> str:
