@@ -17,13 +17,14 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from maestro_cli.errors import MaestroError, NotConfigured
 from maestro_cli.model import Component, Evidence, Priority, Remedy, Status, Suite
 from maestro_cli.observe.context import Context, FixContext
 from maestro_cli.observe.errors import ControlFailed, Unreachable
+from maestro_cli.records import record
 from maestro_cli.redaction import Secret
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ _LABELS = ("Why", "Fails when", "Fix", "Source")
 _LABEL = re.compile(r"(?:^|(?<=\s))(Why|Fails when|Fix|Source): ")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Finding:
     """What a check saw: a status, one sentence, the observations behind it and, where it is not well, the remedy."""
 
@@ -153,7 +154,7 @@ def refusals(verdict: Verdict, *, held: str, broken: str) -> Finding:
     return passed(held, *verdict.evidence)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Documentation:
     """A check's docstring, taken apart."""
 
@@ -163,7 +164,7 @@ class Documentation:
     source: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Fix:
     """A safe remedy that `maestro fix` can apply.
 
@@ -178,7 +179,7 @@ class Fix:
     apply: Callable[[FixContext], str]
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Check:
     """A check, as `@check` returns it. Calling it runs it.
 

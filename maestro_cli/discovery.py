@@ -11,7 +11,7 @@ import pkgutil
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from itertools import islice
 from pathlib import Path
@@ -22,6 +22,7 @@ from maestro_cli.errors import ConfigurationError, MaestroError, UsageError
 from maestro_cli.isolation.entry_points import EntryPoint, installed_entry_points
 from maestro_cli.isolation.host import PluginHost
 from maestro_cli.isolation.loading import Source, checks_of
+from maestro_cli.records import record
 
 ENTRY_POINT_GROUP = "maestro.checks"
 BUILTIN = "builtin"
@@ -30,7 +31,7 @@ LEAST_LOAD_S = 5.0
 """A module may take this long to load, however short the deadline of one check is."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class BrokenPlugin:
     """A plugin that could not be loaded: its checks are missing, and that must be seen."""
 
@@ -38,7 +39,7 @@ class BrokenPlugin:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Catalogue:
     """Every check that was found, by id; a plugin that could not be loaded stands in it as a check that errors.
 
@@ -71,7 +72,7 @@ class Catalogue:
             host.close()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Choice:
     """Which checks are wanted, by their ids.
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
+
+from maestro_cli.records import record
 
 
 class Status(StrEnum):
@@ -65,7 +67,7 @@ class Verdict(StrEnum):
     """Nothing was measured."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Evidence:
     """One observation: what was looked at, what was seen and what would have been right."""
 
@@ -74,7 +76,7 @@ class Evidence:
     expected: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Remedy:
     """How to mend a finding.
 
@@ -89,7 +91,7 @@ class Remedy:
     fixable: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class WaiverNote:
     """A waiver as it was applied to one check's result."""
 
@@ -98,7 +100,7 @@ class WaiverNote:
     expires: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class CheckResult:
     """The outcome of one check in one run; `faults` are the catalogue's faults that turn it red."""
 
@@ -121,7 +123,7 @@ class CheckResult:
     """The dependency that was down (`"PostgreSQL"`), where that is why this check is an error."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Counts:
     """How many checks ended in each status; a waived check is counted under its status too."""
 
@@ -149,7 +151,7 @@ class Counts:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class ComponentScore:
     """One row of the breakdown; `score` and `coverage` are percentages, rounded down, `score` None when nothing applied."""
 
@@ -161,7 +163,7 @@ class ComponentScore:
     counts: Counts
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class GateOutcome:
     """The environment's gate and whether it was met; `reasons` says why not, one sentence each."""
 
@@ -173,7 +175,7 @@ class GateOutcome:
     reasons: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Report:
     """A whole run."""
 

@@ -19,6 +19,7 @@ from maestro_cli.api import Check, Context, Finding, Status, Unreachable
 from maestro_cli.errors import MaestroError, NotConfigured
 from maestro_cli.model import CheckResult, Component, Evidence, Priority, Report, WaiverNote
 from maestro_cli.observe.patience import LIMIT, RateLimited
+from maestro_cli.records import record
 from maestro_cli.scoring import GateRule, score
 from maestro_cli.threads import DaemonThreads
 
@@ -36,7 +37,7 @@ class Interrupted(Exception):  # noqa: N818 - what happened, carrying what was s
         self.report = report
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Progress:
     """One check has ended: how many of how many, and its result."""
 
@@ -45,7 +46,7 @@ class Progress:
     result: CheckResult
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Plan:
     """What a run needs to know beside its checks."""
 

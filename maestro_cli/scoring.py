@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 
 from maestro_cli.model import (
@@ -27,6 +26,7 @@ from maestro_cli.model import (
     Status,
     Verdict,
 )
+from maestro_cli.records import record
 
 WEIGHTS: Mapping[Priority, int] = {Priority.CRITICAL: 8, Priority.HIGH: 4, Priority.MEDIUM: 2, Priority.LOW: 1}
 CREDITS: Mapping[Status, Fraction] = {
@@ -39,7 +39,7 @@ MEASURED = frozenset({Status.PASS, Status.WARN, Status.FAIL})
 _STEPS = 10**9
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class GateRule:
     """What an environment asks for; percentages."""
 
@@ -49,7 +49,7 @@ class GateRule:
     min_coverage: float = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Score:
     """The arithmetic's outcome."""
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maestro_cli.commands.base import Invocation
 from maestro_cli.errors import MaestroError, OutOfReach, UsageError
 from maestro_cli.model import Report
+from maestro_cli.records import record
 
 if TYPE_CHECKING:
     from maestro_cli.config.settings import Settings
@@ -65,7 +66,7 @@ def _point(run: Run) -> dict[str, object]:
     return {"started_at": rfc3339(run.started_at), "score": run.score, "components": dict(run.components)}
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Found:
     """A run that a name led to."""
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from maestro_cli.commands.base import Invocation, collect_garbage
 from maestro_cli.commands.sinks import Sink
 from maestro_cli.errors import ConfigurationError, ExitCode
 from maestro_cli.model import Component, Priority, Report, Status, Verdict, WaiverNote
+from maestro_cli.records import record
 
 if TYPE_CHECKING:
     from maestro_cli.api import Check, Context
@@ -27,7 +28,7 @@ INTERRUPTED_S = 0.5
 """After Ctrl-C, how long deleting what the probes made may take: the program ends within a second."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Selection:
     """What to run, as the command line says it."""
 
@@ -40,7 +41,7 @@ class Selection:
     max_wait_s: float = 60.0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Outcome:
     """A report, and whether threads were left behind that never came back."""
 

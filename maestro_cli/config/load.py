@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ from maestro_cli.config.interpolation import Variables, is_secret_name
 from maestro_cli.config.settings import Settings
 from maestro_cli.config.source import Node, Problem, UnreadableError, parse, read_text
 from maestro_cli.errors import ConfigurationError
+from maestro_cli.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Loaded:
     """A configuration and its provenance.
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from maestro_cli.records import record
 
 MAXIMUM_LENGTH = 1_000_000
 """Characters of an observation that a regular expression is tried on."""
@@ -25,7 +26,7 @@ class MatcherError(Exception):
         self.message = message
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Matcher:
     """A test with its words: `less than 3`."""
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from maestro_cli.records import record
+
 MAXIMUM_BYTES = 1_000_000
 """A configuration is written by hand; a larger file is something else."""
 MAXIMUM_VALUES = 20_000
@@ -20,7 +22,7 @@ MAXIMUM_DEPTH = 64
 _BOOL = "tag:yaml.org,2002:bool"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Problem:
     """One thing that is wrong, with its place."""
 

@@ -10,12 +10,13 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+from maestro_cli.records import record
 
 _LINE = re.compile(r"^\s*([^=\s][^=]*?)\s*=\s*([\w.]+)")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class EntryPoint:
     """`name = module` in an entry-point group."""
 

@@ -120,7 +120,7 @@ def _load(control: socket.socket, source: Source, without: frozenset[str]) -> It
     send(control, {"ready": True})
 
 
-_HEAVY = {"http": "urllib3", "database": "psycopg2", "redis": "redis"}
+_HEAVY = {"http": "http.client", "database": "psycopg2", "redis": "redis"}
 """What `ctx.http` and its like import when they are first used."""
 
 

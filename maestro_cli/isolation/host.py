@@ -21,6 +21,7 @@ from maestro_cli.errors import MaestroError
 from maestro_cli.isolation.frames import ClosedError, GarbledError, receive, send, send_bytes
 from maestro_cli.isolation.loading import Source
 from maestro_cli.isolation.messages import rebuild_check, rebuild_error, rebuild_finding
+from maestro_cli.records import record
 
 T = TypeVar("T")
 
@@ -35,7 +36,7 @@ PATIENCE_S = 0.05
 """With a worker per processor at work, how long to wait for one to come free before another is forked."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Broken:
     """A part of a plugin that could not be loaded, and why."""
 
@@ -368,7 +369,7 @@ class RemoteRun:
         return (RemoteRun, (self.host, self.id))
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class RemoteFix:
     """One half of a plugin's fix, done in a worker of its own: `plan` or `undo`, by the key of its answer."""
 

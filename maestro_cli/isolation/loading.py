@@ -7,15 +7,15 @@ import importlib.util
 import pkgutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Literal
 
 from maestro_cli.api import Check
+from maestro_cli.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Source:
     """One plugin.
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 ANSWER_REQUESTS = 1 + CONTROL_REQUESTS + MISSING_REQUESTS + MALFORMED_REQUESTS
 
-_TRACES = re.compile(
+_TRACES = (
     rb"Traceback \(most recent call last\)|File \\?\"[^\"\n]+\.pyx?\\?\", line \d+"
     rb"|\bat [\w.$<>/]+\([\w$]+\.(?:java|kt|scala|groovy):\d+\)|Caused by: [\w.]+(?:Exception|Error)"
     # Node: in text, in JSON, and in Express' own page, where spaces and line ends are HTML.
@@ -34,7 +34,7 @@ _TRACES = re.compile(
 
 def trace_in(body: bytes) -> str | None:
     """The first piece of a stack trace or debug page in a body, shortened; None where there is none."""
-    found = _TRACES.search(body)
+    found = re.search(_TRACES, body)
     return None if found is None else found.group(0).decode("utf-8", "replace").strip()[:60]
 
 

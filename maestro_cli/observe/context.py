@@ -15,6 +15,7 @@ from maestro_cli.config.settings import Settings
 from maestro_cli.errors import NotConfigured
 from maestro_cli.observe.cleanup import Cleanup
 from maestro_cli.observe.patience import Patience
+from maestro_cli.records import record
 from maestro_cli.redaction import Redactor
 
 if TYPE_CHECKING:
@@ -192,7 +193,7 @@ class Context:
         self.observations.close()
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class FixContext:
     """What a safe remedy works with."""
 

@@ -7,7 +7,6 @@ first a valid token must be accepted and a missing one refused.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from maestro_cli.errors import NotConfigured
@@ -16,6 +15,7 @@ from maestro_cli.observe import session as sessions
 from maestro_cli.observe import tokens
 from maestro_cli.observe.errors import ControlFailed
 from maestro_cli.observe.http import Answer
+from maestro_cli.records import record
 
 if TYPE_CHECKING:
     from maestro_cli.config.settings import Auth
@@ -31,7 +31,7 @@ SIGNED_REQUESTS = CONTROL_REQUESTS + 1
 Outcome = Literal["accepted", "refused", "crashed", "unclear"]
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Control:
     """A session whose token is seen to open api.auth.protected, which is closed without it."""
 
@@ -49,7 +49,7 @@ class Control:
         )
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Trial:
     """One bad token: what is wrong with it, and the token."""
 
@@ -57,7 +57,7 @@ class Trial:
     token: str
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class ProtectedAnswers:
     """What api.auth.protected answers: with a valid token, without one, and with one that is none."""
 
@@ -129,7 +129,7 @@ def outcome(auth: Auth, answer: Answer) -> Outcome:
     return "refused"
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Verdict:
     """What became of all trials."""
 

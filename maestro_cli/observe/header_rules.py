@@ -6,9 +6,9 @@ https://github.com/mdn/mdn-http-observatory: what its scoring takes points for i
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from maestro_cli.observe.http import Answer
+from maestro_cli.records import record
 
 SIX_MONTHS_S = 15_552_000
 """180 days: what many set, and what the Observatory takes for six months."""
@@ -20,7 +20,7 @@ _PASSIVE = {"img-src", "media-src"}
 _TRUSTED = ("'nonce-", "'sha256-", "'sha384-", "'sha512-")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Problem:
     """One rule that does not hold; `fails` tells a failure from a warning."""
 

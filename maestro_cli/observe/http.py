@@ -13,16 +13,14 @@ from urllib.parse import urlencode, urlsplit
 from maestro_cli._version import __version__
 from maestro_cli.errors import MaestroError
 from maestro_cli.observe.errors import Unreachable
-from maestro_cli.observe.http_connection import API, explain, read_body, tls_context
+from maestro_cli.observe.http_connection import API, Connections, Opened, explain
 from maestro_cli.observe.loopback import loopback_source
 from maestro_cli.observe.patience import Patience, RateLimited, retry_after
+from maestro_cli.records import record
 
 if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse, HTTPConnectionPool
-
     from maestro_cli.observe.context import Context
 
-CONNECT_S = 3.0
 TOTAL_S = 8.0
 ATTEMPTS = 20
 """How often a request is sent that is answered 429."""
@@ -30,7 +28,7 @@ ROTATIONS = 12
 """How many further loopback addresses a run may use up."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Answer:
     """An HTTP answer. Header names are lower-case; `all_headers` keeps repeated ones."""
 
@@ -76,7 +74,7 @@ class Http:
     _answered: bool = field(default=False, repr=False)
     _sent: list[tuple[float, str]] = field(default_factory=list, repr=False)
     _dead: Unreachable | None = field(default=None, repr=False)
-    _pools: dict[str | None, HTTPConnectionPool] = field(default_factory=dict, repr=False)
+    _kept: dict[str | None, Connections] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @classmethod
@@ -204,7 +202,7 @@ class Http:
         timeout_s: float,
         source: str | None,
     ) -> Answer:
-        from urllib3.exceptions import HTTPError
+        from http.client import HTTPException
 
         with self._lock:
             if self._dead is not None and not self._answered:
@@ -215,14 +213,14 @@ class Http:
         deadline = started + timeout_s
         try:
             response = self._open(method, target, body, headers, timeout_s, source)
-            content, truncated = read_body(response, deadline)
-        except (HTTPError, OSError) as error:
+            content, truncated = response.read(deadline)
+        except (HTTPException, OSError) as error:
             unreachable = Unreachable(API, f"{explain(error)} at {_authority(self.base)}")
             # A service that has never answered is not asked again: forty probes would hang one after another.
             self._dead = unreachable
             raise unreachable from None
         self._answered = True
-        pairs = tuple((name.lower(), value) for name, value in response.headers.items())
+        pairs = tuple((name.lower(), value) for name, value in response.headers)
         return Answer(response.status, dict(pairs), content, time.perf_counter() - started, truncated, pairs)
 
     def _open(
@@ -233,60 +231,31 @@ class Http:
         headers: dict[str, str],
         timeout_s: float,
         source: str | None,
-    ) -> BaseHTTPResponse:
+    ) -> Opened:
         """Send it, and once more where the server had closed the kept connection meanwhile.
 
         It may do that at any time (RFC 9112 §9.5), and servers do so after an internal error.
         """
         from http.client import RemoteDisconnected
 
-        from urllib3 import Timeout
-        from urllib3.exceptions import ProtocolError
-
-        def once() -> BaseHTTPResponse:
-            return self._pool(source).urlopen(
-                method,
-                target,
-                body=body,
-                headers=headers,
-                redirect=False,
-                retries=False,
-                timeout=Timeout(connect=min(CONNECT_S, timeout_s), read=timeout_s),
-                preload_content=False,
-                decode_content=False,
-                assert_same_host=False,
-            )
-
+        connections = self._connections(source)
         try:
-            return once()
-        except ProtocolError as error:
-            if not self._answered or not isinstance(error.args[-1], RemoteDisconnected | BrokenPipeError):
+            return connections.send(method, target, body, headers, timeout_s)
+        except (RemoteDisconnected, BrokenPipeError):
+            if not self._answered:
                 raise
-            return once()
+            return connections.send(method, target, body, headers, timeout_s)
 
-    def _pool(self, source: str | None) -> HTTPConnectionPool:
+    def _connections(self, source: str | None) -> Connections:
         with self._lock:
-            pool = self._pools.get(source)
-            if pool is None:
-                pool = self._pools[source] = self._make_pool(source)
-            return pool
-
-    def _make_pool(self, source: str | None) -> HTTPConnectionPool:
-        from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
-
-        parts = urlsplit(self.base)
-        options: dict[str, Any] = {"maxsize": 8, "block": False}
-        if source is not None:
-            options["source_address"] = (source, 0)
-        if parts.scheme == "http":
-            return HTTPConnectionPool(parts.hostname or "", parts.port or 80, **options)
-        context = tls_context(self.ca_file)
-        return HTTPSConnectionPool(parts.hostname or "", parts.port or 443, ssl_context=context, **options)
+            if source not in self._kept:
+                self._kept[source] = Connections(self.base, self.ca_file, source)
+            return self._kept[source]
 
     def close(self) -> None:
         """Close every connection."""
-        for pool in self._pools.values():
-            pool.close()
+        for connections in self._kept.values():
+            connections.close()
 
 
 def _authority(url: str) -> str:

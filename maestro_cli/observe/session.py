@@ -6,16 +6,16 @@ The shared sessions serve every probe that only reads. A probe that ends session
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 from maestro_cli.observe.endpoint import dig, fill_path, send
 from maestro_cli.observe.errors import ControlFailed
 from maestro_cli.observe.http import Answer
 from maestro_cli.observe.token_headers import CSRF, cookie_headers, cookies_of, headers_with
+from maestro_cli.records import record
 
 if TYPE_CHECKING:
     from maestro_cli.config.settings import Account, Auth, Login
@@ -26,7 +26,7 @@ LOGIN_REQUESTS = 3
 """What a session costs: the login, the log-out when the run ends, and once whether its other cookies are needed."""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Tokens:
     """What a login or a refresh answers with."""
 
@@ -35,7 +35,7 @@ class Tokens:
     cookies: Mapping[str, str] = field(repr=False)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Session:
     """One account, logged in.
 
@@ -80,6 +80,8 @@ class Session:
 
 def fingerprint(token: str) -> str:
     """What evidence shows of a token: the first 8 hexadecimal digits of its SHA-256."""
+    import hashlib
+
     return f"sha256:{hashlib.sha256(token.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
 
 

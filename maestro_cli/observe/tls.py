@@ -18,8 +18,7 @@ from urllib.parse import urlsplit
 
 from maestro_cli.errors import NotConfigured
 from maestro_cli.observe.errors import Unreachable
-from maestro_cli.observe.http import CONNECT_S
-from maestro_cli.observe.http_connection import API, explain
+from maestro_cli.observe.http_connection import API, CONNECT_S, explain
 from maestro_cli.observe.tls_suites import FORWARD_SECRET, STATIC_RSA, TLS13, WEAK, name_of
 
 if TYPE_CHECKING:

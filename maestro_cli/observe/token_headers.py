@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -41,6 +40,8 @@ def cookie_headers(jar: Mapping[str, str], *, refreshing: bool = False) -> dict[
 
 def cookies_of(answer: Answer) -> dict[str, str]:
     """The cookies that an answer sets, by name; deleted ones (empty value) left out."""
+    from http.cookies import CookieError, SimpleCookie
+
     found: dict[str, str] = {}
     for name, value in answer.all_headers:
         if name == "set-cookie":

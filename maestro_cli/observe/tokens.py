@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
-import hmac
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from maestro_cli.errors import MaestroError, NotConfigured
+from maestro_cli.records import record
 
 HASHES = {"256": "sha256", "384": "sha384", "512": "sha512"}
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Jwt:
     """A token in its parts; `signed` is what the signature is over."""
 
@@ -91,6 +90,8 @@ def sign(algorithm: str, data: bytes, key: Any) -> bytes:
     """
     family, size = algorithm[:2], algorithm[2:]
     if family == "HS" and size in HASHES:
+        import hmac
+
         return hmac.digest(key, data, HASHES[size])
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec, padding
@@ -138,6 +139,8 @@ def crack(token: Jwt, candidates: Iterable[str]) -> str | None:
     name = HASHES.get(token.algorithm[2:])
     if not token.algorithm.startswith("HS") or name is None:
         return None
+    import hmac
+
     for candidate in candidates:
         if hmac.digest(candidate.encode("utf-8", "surrogateescape"), token.signed, name) == token.signature:
             return candidate
@@ -212,4 +215,6 @@ def new_key(kind: str) -> Any:
 
 def digest_of(token: str) -> str:
     """SHA-256 of a token in hexadecimal, as many services key their blacklist."""
+    import hashlib
+
     return hashlib.sha256(token.encode()).hexdigest()
