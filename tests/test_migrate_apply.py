@@ -492,3 +492,14 @@ def test_index_builds_get_memory_and_never_less_than_the_server_gives(seeded: st
     assert given(index_memory_mb=0) == "64MB"
     run(seeded, f"ALTER DATABASE \"{seeded.rpartition('/')[2]}\" SET maintenance_work_mem = '512MB'")
     assert given() == "512MB"
+
+
+def test_whole_tables_are_read_one_block_at_a_time_and_never_more_than_the_server_would(seeded: str) -> None:
+    def given() -> list[str]:
+        with Session(seeded) as session, Runner(session, seeded, TENANCY, Budgets(), Pace()):
+            return [str(session.execute(f"SHOW {kind}_io_concurrency")[0][0]) for kind in ("effective", "maintenance")]
+
+    run(seeded, f"ALTER DATABASE \"{seeded.rpartition('/')[2]}\" SET effective_io_concurrency = 16")
+    assert given() == ["1", "1"]
+    run(seeded, f"ALTER DATABASE \"{seeded.rpartition('/')[2]}\" SET effective_io_concurrency = 0")
+    assert given() == ["0", "1"]
