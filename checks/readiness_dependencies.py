@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from maestro_cli.api import Context, Evidence, Finding, check, combine, failed, passed, warned
-from maestro_cli.config.settings import EvidenceFiles
+from maestro_cli.config.readiness_settings import EvidenceFiles
 from maestro_cli.evidence.audits import SEVERITIES, Audit, Vulnerability, parse_npm_audit, parse_pip_audit
 from maestro_cli.evidence.documents import UnbelievableError, believe, files, read_json
 from maestro_cli.evidence.findings import sarif_findings, scans, unbelievable

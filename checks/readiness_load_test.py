@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from maestro_cli.api import Context, Evidence, Finding, check, combine, errored, failed, passed
-from maestro_cli.config.settings import LoadTest
+from maestro_cli.config.readiness_settings import LoadTest
 from maestro_cli.evidence.documents import UnbelievableError, believe, files, read_text
 from maestro_cli.evidence.findings import unbelievable
 from maestro_cli.evidence.load_tests import LoadResult, parse_load

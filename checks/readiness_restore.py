@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from maestro_cli.api import Context, Evidence, Finding, check, errored, failed, passed
-from maestro_cli.config.settings import Restore
+from maestro_cli.config.readiness_settings import Restore
 from maestro_cli.observe.project_files import matches, shown
 from maestro_cli.observe.restore import Outcome, RestoreError, live_tables, restore, restored_tables
 from maestro_cli.observe.scratch_database import ScratchError, scratch_database

@@ -13,7 +13,7 @@ from typing import Any
 from alembic import context
 
 from maestro_cli.config import load
-from maestro_cli.config.settings import Tenancy
+from maestro_cli.config.tenancy_settings import Tenancy
 from maestro_cli.errors import ConfigurationError, UsageError
 from maestro_cli.tenants import apply, rollback, version
 from maestro_cli.tenants.urls import is_sqlite, libpq_url, sqlite_path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from maestro_cli.config.settings import Rls, Tenancy, TenantTable
+from maestro_cli.config.tenancy_settings import Rls, Tenancy, TenantTable
 
 SEED = """
 CREATE TABLE users (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), email text UNIQUE NOT NULL);

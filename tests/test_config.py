@@ -13,8 +13,9 @@ import yaml
 
 from maestro_cli.commands.main import run
 from maestro_cli.config import load
+from maestro_cli.config.readiness_settings import DEFAULT_GATES
 from maestro_cli.config.schema import json_schema, text
-from maestro_cli.config.settings import DEFAULT_GATES, Settings
+from maestro_cli.config.settings import Settings
 from maestro_cli.errors import ConfigurationError
 from maestro_cli.redaction import Secret
 

@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from maestro_cli.commands.main import COMMANDS
-from maestro_cli.config.settings import DEFAULT_GATES
+from maestro_cli.config.readiness_settings import DEFAULT_GATES
 from maestro_cli.errors import ExitCode
 from maestro_cli.formats import FORMATS
 from maestro_cli.model import Status

@@ -12,7 +12,7 @@ from tenants_schema import ROWS, SEED, TABLES, TENANCY
 from test_migrate_apply import dump, run, write_project
 
 from maestro_cli import tenants
-from maestro_cli.config.settings import Tenancy, TenantTable
+from maestro_cli.config.tenancy_settings import Tenancy, TenantTable
 from maestro_cli.demo.servers import EmbeddedPostgres
 from maestro_cli.errors import Refused, UsageError
 from maestro_cli.tenants.revision import head_of

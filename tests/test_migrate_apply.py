@@ -18,7 +18,7 @@ import yaml
 from tenants_schema import ROWS, SEED, TABLES, TENANCY, isolated
 
 from maestro_cli import tenants
-from maestro_cli.config.settings import DefaultTenant, Tenancy, TenantTable
+from maestro_cli.config.tenancy_settings import DefaultTenant, Tenancy, TenantTable
 from maestro_cli.demo.servers import EmbeddedPostgres
 from maestro_cli.errors import ConfigurationError
 from maestro_cli.tenants.locks import Blocked, Pace
@@ -499,7 +499,7 @@ def test_whole_tables_are_read_one_block_at_a_time_and_never_more_than_the_serve
         with Session(seeded) as session, Runner(session, seeded, TENANCY, Budgets(), Pace()):
             return [str(session.execute(f"SHOW {kind}_io_concurrency")[0][0]) for kind in ("effective", "maintenance")]
 
-    run(seeded, f"ALTER DATABASE \"{seeded.rpartition('/')[2]}\" SET effective_io_concurrency = 16")
+    run(seeded, f'ALTER DATABASE "{seeded.rpartition("/")[2]}" SET effective_io_concurrency = 16')
     assert given() == ["1", "1"]
-    run(seeded, f"ALTER DATABASE \"{seeded.rpartition('/')[2]}\" SET effective_io_concurrency = 0")
+    run(seeded, f'ALTER DATABASE "{seeded.rpartition("/")[2]}" SET effective_io_concurrency = 0')
     assert given() == ["0", "1"]

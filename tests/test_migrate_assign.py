@@ -12,7 +12,7 @@ import pytest
 from test_migrate_apply import idle, run
 
 from maestro_cli import tenants
-from maestro_cli.config.settings import Rls, Tenancy, TenantTable
+from maestro_cli.config.tenancy_settings import Rls, Tenancy, TenantTable
 from maestro_cli.demo.servers import EmbeddedPostgres
 from maestro_cli.tenants.locks import Blocked
 from maestro_cli.tenants.runner import Budgets

@@ -6,7 +6,7 @@ from tenants_schema import ROWS, SEED, TABLES
 from test_migrate_apply import run
 
 from maestro_cli import tenants
-from maestro_cli.config.settings import Tenancy
+from maestro_cli.config.tenancy_settings import Tenancy
 from maestro_cli.tenants.citus import report
 
 

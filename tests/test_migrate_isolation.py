@@ -12,7 +12,7 @@ from tenants_leaks import FAR_LEAKS, HARMLESS
 from tenants_schema import ROWS, SEED, isolated
 
 from maestro_cli import tenants
-from maestro_cli.config.settings import Rls, Tenancy
+from maestro_cli.config.tenancy_settings import Rls, Tenancy
 from maestro_cli.demo.servers import EmbeddedPostgres
 from maestro_cli.tenants.findings import Severity, Verification
 

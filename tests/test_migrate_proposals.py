@@ -8,7 +8,7 @@ from test_migrate_apply import run
 
 from maestro_cli import tenants
 from maestro_cli.commands.migrate_view import plan_table
-from maestro_cli.config.settings import Rls, Tenancy
+from maestro_cli.config.tenancy_settings import Rls, Tenancy
 
 FRAMEWORKS = """
 CREATE TABLE my_versions (version_num varchar(32) PRIMARY KEY);

@@ -10,7 +10,7 @@ import pytest
 from test_migrate_apply import dump, run
 
 from maestro_cli import tenants
-from maestro_cli.config.settings import Rls, Tenancy
+from maestro_cli.config.tenancy_settings import Rls, Tenancy
 from maestro_cli.demo.servers import EmbeddedPostgres
 
 MLFLOW = Path(__file__).parent / "schemas" / "mlflow.sql"

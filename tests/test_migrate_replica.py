@@ -14,7 +14,7 @@ from tenants_schema import ROWS, SEED
 from test_migrate_apply import run
 
 from maestro_cli import tenants
-from maestro_cli.config.settings import Tenancy, TenantTable
+from maestro_cli.config.tenancy_settings import Tenancy, TenantTable
 from maestro_cli.demo.servers import EmbeddedPostgres
 from maestro_cli.redaction import Secret
 from maestro_cli.tenants.locks import Blocked

@@ -11,7 +11,7 @@ from tenants_schema import ROWS, SEED, TABLES, isolated
 from test_migrate_apply import dump, run
 
 from maestro_cli import tenants
-from maestro_cli.config.settings import Tenancy, TenantTable
+from maestro_cli.config.tenancy_settings import Tenancy, TenantTable
 from maestro_cli.demo.servers import EmbeddedPostgres
 from maestro_cli.errors import Refused
 from maestro_cli.tenants.session import DatabaseError

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from maestro_cli import tenants
-from maestro_cli.config.settings import Tenancy, TenantTable
+from maestro_cli.config.tenancy_settings import Tenancy, TenantTable
 from maestro_cli.errors import ConfigurationError, OutOfReach, Refused
 from maestro_cli.tenants.rows import Tenants
 

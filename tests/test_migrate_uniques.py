@@ -12,7 +12,7 @@ import pytest
 from test_migrate_apply import dump, run
 
 from maestro_cli import tenants
-from maestro_cli.config.settings import DefaultTenant, Rls, Tenancy
+from maestro_cli.config.tenancy_settings import DefaultTenant, Rls, Tenancy
 from maestro_cli.demo.servers import EmbeddedPostgres
 from maestro_cli.errors import MaestroError
 

@@ -12,7 +12,7 @@ from tenants_schema import SEED, TENANCY
 from test_migrate_apply import maestro, run, write_project
 
 from maestro_cli import tenants
-from maestro_cli.config.settings import DefaultTenant, Tenancy
+from maestro_cli.config.tenancy_settings import DefaultTenant, Tenancy
 from maestro_cli.errors import OutOfReach, Refused, UsageError
 from maestro_cli.tenants.rows import Tenants, check_slug, slug_of
 

@@ -11,7 +11,7 @@ from maestro_cli.commands.base import Invocation, MaestroCommand, MaestroGroup, 
 from maestro_cli.errors import ConfigurationError, ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from maestro_cli.config.settings import Tenancy
+    from maestro_cli.config.tenancy_settings import Tenancy
     from maestro_cli.tenants.steps import Plan
 
 app = typer.Typer(
@@ -39,7 +39,7 @@ def admin_url(invocation: Invocation) -> str:
 
 def tenancy_of(invocation: Invocation, *, required: bool = True) -> Tenancy:
     """The `tenancy:` section; the defaults where it is absent and not required."""
-    from maestro_cli.config.settings import Tenancy
+    from maestro_cli.config.tenancy_settings import Tenancy
 
     tenancy = invocation.require_config().settings.tenancy
     if tenancy is None and required:

@@ -190,7 +190,7 @@ def _did_you_mean(name: str, catalogue: Catalogue) -> str:
 
 def gate_of(loaded: Loaded) -> Any:
     """The environment's gate: the configured one, or the default."""
-    from maestro_cli.config.settings import DEFAULT_GATES
+    from maestro_cli.config.readiness_settings import DEFAULT_GATES
     from maestro_cli.scoring import GateRule
 
     environment = loaded.settings.service.environment

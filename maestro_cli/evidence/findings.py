@@ -13,7 +13,7 @@ from maestro_cli.evidence.sarif import LEVELS, Scan, parse_sarif
 
 if TYPE_CHECKING:
     from maestro_cli.api import Context
-    from maestro_cli.config.settings import EvidenceFiles
+    from maestro_cli.config.readiness_settings import EvidenceFiles
 
 MOST = 20
 """Results that are named."""

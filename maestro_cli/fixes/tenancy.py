@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from maestro_cli.api import Fix, FixContext
 
 if TYPE_CHECKING:
-    from maestro_cli.config.settings import Tenancy
+    from maestro_cli.config.tenancy_settings import Tenancy
     from maestro_cli.tenants.spec import Spec
 
 

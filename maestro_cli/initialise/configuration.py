@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from maestro_cli.config.settings import DEFAULT_GATES
+from maestro_cli.config.readiness_settings import DEFAULT_GATES
 from maestro_cli.initialise import variables
 from maestro_cli.initialise.findings import Project, Seen
 from maestro_cli.initialise.page import Page, plain

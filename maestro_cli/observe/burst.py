@@ -11,7 +11,7 @@ from maestro_cli.errors import MaestroError
 from maestro_cli.observe.http import Answer
 
 if TYPE_CHECKING:
-    from maestro_cli.config.settings import RateLimit
+    from maestro_cli.config.api_settings import RateLimit
     from maestro_cli.observe.context import Context
 
 BEYOND = 5

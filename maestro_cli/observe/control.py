@@ -18,7 +18,7 @@ from maestro_cli.observe.http import Answer
 from maestro_cli.records import record
 
 if TYPE_CHECKING:
-    from maestro_cli.config.settings import Auth
+    from maestro_cli.config.api_settings import Auth
     from maestro_cli.observe.context import Context
     from maestro_cli.observe.session import Session
     from maestro_cli.observe.tokens import Jwt

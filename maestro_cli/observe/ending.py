@@ -17,7 +17,7 @@ from maestro_cli.observe.own_service import LOOPBACK, OwnService
 from maestro_cli.observe.session import DEFAULT_BODY
 
 if TYPE_CHECKING:
-    from maestro_cli.config.settings import Endpoint
+    from maestro_cli.config.api_settings import Endpoint
     from maestro_cli.observe.context import Context
 
 UNDER_WAY_S = 0.25

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from maestro_cli.observe.http import Answer
 
 if TYPE_CHECKING:
-    from maestro_cli.config.settings import Endpoint
+    from maestro_cli.config.api_settings import Endpoint
     from maestro_cli.observe.context import Context
 
 

@@ -13,7 +13,7 @@ from maestro_cli.observe.errors import ControlFailed
 from maestro_cli.observe.session import Session
 
 if TYPE_CHECKING:
-    from maestro_cli.config.settings import Account, Endpoint, Roles
+    from maestro_cli.config.api_settings import Account, Endpoint, Roles
     from maestro_cli.observe.context import Context
     from maestro_cli.observe.http import Answer
 

@@ -18,7 +18,7 @@ from maestro_cli.observe.token_headers import CSRF, cookie_headers, cookies_of, 
 from maestro_cli.records import record
 
 if TYPE_CHECKING:
-    from maestro_cli.config.settings import Account, Auth, Login
+    from maestro_cli.config.api_settings import Account, Auth, Login
     from maestro_cli.observe.context import Context
 
 DEFAULT_BODY: Mapping[str, str] = {"username": "{username}", "password": "{password}"}

@@ -15,7 +15,7 @@ from maestro_cli.observe.http import Answer
 from maestro_cli.observe.tenant_names import Tenant, in_path, tenant_of
 
 if TYPE_CHECKING:
-    from maestro_cli.config.settings import Endpoint, Isolation
+    from maestro_cli.config.api_settings import Endpoint, Isolation
     from maestro_cli.observe.context import Context
     from maestro_cli.observe.session import Session
 

@@ -13,7 +13,7 @@ from maestro_cli.observe.errors import ControlFailed
 from maestro_cli.observe.tenancy import tenant_schema
 
 if TYPE_CHECKING:
-    from maestro_cli.config.settings import Tenancy
+    from maestro_cli.config.tenancy_settings import Tenancy
     from maestro_cli.observe.context import Context
     from maestro_cli.observe.tenancy import TenantSchema
 

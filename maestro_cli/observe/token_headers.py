@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from maestro_cli.config.settings import Auth
+    from maestro_cli.config.api_settings import Auth
     from maestro_cli.observe.http import Answer
 
 CSRF = re.compile(r"csrf|xsrf", re.IGNORECASE)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from maestro_cli.config.settings import Tenancy
+from maestro_cli.config.tenancy_settings import Tenancy
 from maestro_cli.tenants import sql
 from maestro_cli.tenants.catalog import Catalog, Constraint
 from maestro_cli.tenants.catalog_read import read_for

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from maestro_cli.config.settings import Tenancy
+from maestro_cli.config.tenancy_settings import Tenancy
 from maestro_cli.errors import Refused
 from maestro_cli.tenants import tenant_map, version
 from maestro_cli.tenants.catalog_read import read_for

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, Self
 
-from maestro_cli.config.settings import Tenancy
+from maestro_cli.config.tenancy_settings import Tenancy
 from maestro_cli.errors import OutOfReach, Refused, UsageError
 from maestro_cli.tenants import sql
 from maestro_cli.tenants.spec import Spec, specify

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-from maestro_cli.config.settings import Tenancy
+from maestro_cli.config.tenancy_settings import Tenancy
 from maestro_cli.errors import MaestroError
 from maestro_cli.tenants import advisory, backfill, planner, tenant_map, version
 from maestro_cli.tenants.catalog_read import read_for

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from maestro_cli.config.settings import Tenancy, TenantTable
+from maestro_cli.config.tenancy_settings import Tenancy, TenantTable
 from maestro_cli.errors import ConfigurationError
 from maestro_cli.tenants import sql
 from maestro_cli.tenants.catalog import Catalog

@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from maestro_cli.config.settings import Tenancy
+from maestro_cli.config.tenancy_settings import Tenancy
 from maestro_cli.errors import OutOfReach
 from maestro_cli.tenants import sql
 from maestro_cli.tenants.locks import Blocked

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 
-from maestro_cli.config.settings import Tenancy
+from maestro_cli.config.tenancy_settings import Tenancy
 from maestro_cli.errors import ConfigurationError, Refused
 from maestro_cli.tenants import sql
 from maestro_cli.tenants.names import foreign_key_name, index_name, name, unique_name

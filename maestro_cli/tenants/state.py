@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from maestro_cli.config.settings import Tenancy
+from maestro_cli.config.tenancy_settings import Tenancy
 from maestro_cli.tenants import advisory, planner, version
 from maestro_cli.tenants.catalog import Catalog
 from maestro_cli.tenants.catalog_read import read_for

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from maestro_cli.config.settings import Tenancy
+from maestro_cli.config.tenancy_settings import Tenancy
 from maestro_cli.errors import ConfigurationError
 from maestro_cli.tenants import planner, sql
 from maestro_cli.tenants.catalog import Catalog
