@@ -102,7 +102,7 @@ def _difference(known: list[Answer], unknown: list[Answer], user: str, stranger:
 def _plain(answer: Answer, user: str) -> str:
     """A body without what changes anyway: the name that was sent, ids, times."""
     text = answer.body[:20_000].decode("utf-8", "replace").replace(user, "{user}")
-    return re.sub(r"[0-9a-fA-F-]{16,}|\d{2,}", "#", text)
+    return re.sub(r"[A-Za-z0-9_+/=-]{32,}|[0-9a-fA-F-]{16,}|\d{2,}", "#", text)
 
 
 def _one_sided(known: list[Answer], unknown: list[Answer]) -> bool:

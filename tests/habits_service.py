@@ -28,6 +28,8 @@ HABITS = {
     "session-cookie": "The login sets a session's cookie, which opens everything by itself, beside its token.",
     "cookie-needed": "A token opens nothing without the cookie that its login has set.",
     "cookie-tokens": "Both tokens are cookies, each with a token against forged requests of its own.",
+    "login-form": "The login is a form, and wants its page's cookie and the token of its hidden field.",
+    "login-token": "The login wants a token in a header, which a GET has answered beside a cookie.",
     "bearer-in-body": "The login answers with the whole header: `Bearer …`.",
     "tenant-in-path": "Paths name the tenant: /v1/orgs/ORG/notes.",
     "volatile": "Every answer holds a number of the request.",
@@ -48,6 +50,7 @@ FAULTS = {
     "delete-unscoped": "Objects are deleted by id alone.",
     "refresh-reusable": "A refresh token works again and again.",
     "refresh-family-survives": "The reuse of a refresh token is refused, and changes nothing.",
+    "unknown-user-said": "A login of an unknown user says so.",
     "any-password": "Passwords are not looked at.",
     "debug": "/debug shows the process.",
     "trace-inside": "A malformed body behind the login is answered with a stack trace.",
@@ -66,6 +69,7 @@ class HabitsService:
     ended: set[str] = field(default_factory=set)
     used: set[str] = field(default_factory=set)
     notes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    pages: dict[str, str] = field(default_factory=dict)
     numbers: Any = field(default_factory=itertools.count)
 
     def __post_init__(self) -> None:
@@ -104,8 +108,10 @@ class HabitsService:
         match (asked.method, parts.path):
             case ("GET", "/v1/health"):
                 return self._json(200, ok=True)
+            case ("GET", "/v1/login"):
+                return self._page(200)
             case ("POST", "/v1/login"):
-                return self._login(json.loads(asked.body))
+                return self._login_behind_page(asked)
             case ("POST", "/v1/renew"):
                 return self._renew(asked)
         if ("/notes" in parts.path and inside) or parts.path == "/v1/logout":
@@ -114,11 +120,32 @@ class HabitsService:
             return Said(200, PAGE + secrets.token_hex(4).encode(), {"Content-Type": "text/html; charset=utf-8"})
         return self._json(404, ok=False)
 
+    def _page(self, status: int, says: str = "") -> Said:
+        cookie, token = secrets.token_hex(16), secrets.token_urlsafe(40)
+        self.pages[cookie] = token
+        headers = {"Set-Cookie": f"anon={cookie}; HttpOnly; Path=/; SameSite=Lax"}
+        if self.on("login-token"):
+            return Said(status, json.dumps({"csrf_token": token, "says": says}).encode(), headers)
+        page = f'<form method=post><p>{says}<input type="hidden" name="csrfmiddlewaretoken" value="{token}"></form>'
+        return Said(status, page.encode(), {**headers, "Content-Type": "text/html; charset=utf-8"})
+
+    def _login_behind_page(self, asked: Asked) -> Said:
+        if not (self.on("login-form") or self.on("login-token")):
+            return self._login(json.loads(asked.body))
+        jar = SimpleCookie(asked.headers.get("cookie", ""))
+        expected = self.pages.get(jar["anon"].value) if "anon" in jar else None
+        form = {name: values[0] for name, values in parse_qs(asked.body.decode()).items()}
+        told = form.get("csrfmiddlewaretoken") if self.on("login-form") else asked.headers.get("x-csrf-token")
+        if expected is None or told != expected:
+            return self._json(403, ok=False)
+        said = self._login(form if self.on("login-form") else json.loads(asked.body))
+        return said if said.status == 200 else self._page(said.status, said.body.decode())
+
     def _login(self, body: dict[str, Any]) -> Said:
         user, password = body["user"], body["password"]
         wrong = USERS.get(str(user), ("",))[0] != password and not (self.on("any-password") and user in USERS)
         if not isinstance(user, str) or wrong:
-            return self._json(401, ok=False)
+            return self._json(401, ok=False, **({"unknown": user not in USERS} if self.on("unknown-user-said") else {}))
         return self._issued({"user": user, "family": uuid.uuid4().hex})
 
     def _issued(self, who: dict[str, str]) -> Said:
@@ -236,6 +263,10 @@ def configuration(service: HabitsService, port: int) -> str:
             for name, (password, tenant) in USERS.items()
         ],
     }
+    if service.on("login-form") or service.on("login-token"):
+        auth["login"]["csrf_path"] = "/login"
+    if service.on("login-form"):
+        auth["login"]["encoding"] = "form"
     if service.on("no-with-200"):
         auth["login"]["failure"] = '"ok": false'
     isolation: dict[str, Any] = {

@@ -85,6 +85,10 @@ CASES = [
     ("debug", {"page-for-all"}, "security.exposure"),
     ("debug", {"page-inside"}, "security.exposure"),
     ("trace-inside", set(), "security.malformed-body"),
+    ("unknown-user-said", set(), "security.user-enumeration"),
+    ("unknown-user-said", {"login-form"}, "security.user-enumeration"),
+    ("unknown-user-said", {"login-token"}, "security.user-enumeration"),
+    ("any-password", {"login-form"}, "readiness.authentication"),
 ]
 
 

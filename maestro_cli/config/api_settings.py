@@ -45,6 +45,11 @@ class Login(Endpoint):
     failure: str | None = key(
         "A text in the body that means refused, for an API that answers failed logins with 200.", default=None
     )
+    csrf_path: str | None = key(
+        "A GET before each login, for one that wants a page's cookies and its token against forged requests (`{csrf}`).",
+        default=None,
+        example="/accounts/login/",
+    )
 
 
 @section

@@ -144,6 +144,8 @@ class Http:
         elif form is not None:
             body, sent["Content-Type"] = urlencode(form).encode(), "application/x-www-form-urlencoded"
         sent.update(headers or {})
+        if any(name.lower().startswith(("x-csrf", "x-xsrf")) for name in sent):
+            sent.setdefault("Referer", f"{self.base}/")  # Django refuses a token over HTTPS that comes from nowhere
         if not path.startswith("/"):
             raise MaestroError(f"a probe's path must start with a slash, not {path[:20]!r}")
         timeout_s = TOTAL_S if timeout_s is None else timeout_s

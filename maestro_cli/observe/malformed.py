@@ -44,7 +44,9 @@ def _malformed_answers(ctx: Context) -> list[tuple[str, Answer]]:
     return [
         (
             f"{method} {path} with {name}",
-            ctx.http.request(method.upper(), path, body=body, headers={"Content-Type": kind}),
+            ctx.http.request(
+                method.upper(), path, body=body, headers={**sessions.page_headers(ctx), "Content-Type": kind}
+            ),
         )
         for name, kind, body in BODIES
     ]

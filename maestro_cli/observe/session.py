@@ -20,6 +20,7 @@ from maestro_cli.records import record
 if TYPE_CHECKING:
     from maestro_cli.config.api_settings import Account, Auth, Login
     from maestro_cli.observe.context import Context
+    from maestro_cli.observe.login_page import LoginPage
 
 DEFAULT_BODY: Mapping[str, str] = {"username": "{username}", "password": "{password}"}
 LOGIN_REQUESTS = 3
@@ -116,13 +117,16 @@ def fresh(ctx: Context, index: int = 0) -> Session:
     if index >= len(auth.accounts):
         ctx.require(None, f"api.auth.accounts[{index}]")
     account = auth.accounts[index]
-    answer = _attempt(ctx, account.username, account.password.reveal())
+    page = _page(ctx, auth)
+    answer = _attempt(ctx, account.username, account.password.reveal(), page)
     tokens = tokens_in(ctx, answer)
     if tokens is None:
         raise ControlFailed(
             f"the login of {account.username} at {_login(auth).path} {_why_not(auth, answer)}",
             hint=f"Compare api.auth.login and api.auth.accounts[{index}] with what the service expects.",
         )
+    if page is not None:
+        tokens = replace(tokens, cookies={**page.cookies, **tokens.cookies})
     session = Session(index, account, auth, tokens, answer, time.time())
     session = replace(session, beside=_beside(ctx, session))
     ctx.cleanup.add(f"session of {account.username}", lambda: log_out(ctx, session), order=1)
@@ -144,7 +148,9 @@ def _beside(ctx: Context, session: Session) -> dict[str, str]:
 
 def attempt(ctx: Context, username: str, password: str) -> Answer:
     """Send one login that should be refused and return whatever is answered; where it is let in, it is logged out again."""
-    answer = _attempt(ctx, username, password)
+    # One page does for all that is refused: nothing is renewed then.
+    page = ctx.shared("login-page", lambda: _page(ctx, settings_of(ctx)))
+    answer = _attempt(ctx, username, password, page)
     tokens = tokens_in(ctx, answer)
     if tokens is not None:
         account = settings_of(ctx).accounts[0]
@@ -153,15 +159,34 @@ def attempt(ctx: Context, username: str, password: str) -> Answer:
     return answer
 
 
-def _attempt(ctx: Context, username: str, password: str) -> Answer:
-    auth = settings_of(ctx)
-    login = _login(auth)
+def page_headers(ctx: Context) -> dict[str, str]:
+    """What goes with any request to the login, so that it is not refused as forged before it is looked at."""
+    page = ctx.shared("login-page", lambda: _page(ctx, settings_of(ctx)))
+    return {} if page is None else page.headers
+
+
+def _page(ctx: Context, auth: Auth) -> LoginPage | None:
+    path = _login(auth).csrf_path
+    if path is None:
+        return None
+    from maestro_cli.observe.login_page import login_page
+
+    return login_page(ctx, path)
+
+
+def _attempt(ctx: Context, username: str, password: str, page: LoginPage | None) -> Answer:
+    login = _login(settings_of(ctx))
+    values = {"username": username, "password": password}
+    if page is None:
+        return send(ctx, login, values, default_body=DEFAULT_BODY, default_method="POST")
     return send(
         ctx,
         login,
-        {"username": username, "password": password},
+        {**values, "csrf": page.token},
         default_body=DEFAULT_BODY,
         default_method="POST",
+        headers=page.headers,
+        extra={page.name: page.token} if page.name is not None and login.encoding == "form" else None,
     )
 
 
