@@ -8,6 +8,8 @@ from maestro_cli.api import Context, Evidence, Finding, check, failed, passed
 from maestro_cli.observe.answers import ANSWER_REQUESTS, answers
 from maestro_cli.observe.session import for_account
 
+FLAGS = ("Secure", "HttpOnly", "SameSite")
+
 
 @check(
     "security.cookies",
@@ -32,11 +34,11 @@ def cookies(ctx: Context) -> Finding:
     looked = answers(ctx)
     for name, answer in looked:
         for header, value in answer.all_headers:
-            cookie, lacking = _judge(value, https=https) if header == "set-cookie" else ("", [])
+            cookie, has, lacking = _judge(value, https=https) if header == "set-cookie" else ("", [], [])
             if not cookie:
                 continue
-            seen = f"lacks {', '.join(lacking)}" if lacking else "Secure, HttpOnly, SameSite"
-            evidence.append(Evidence(f"cookie {cookie} of {name}", seen, "Secure, HttpOnly, SameSite"))
+            seen = f"lacks {', '.join(lacking)}" if lacking else ", ".join(has)
+            evidence.append(Evidence(f"cookie {cookie} of {name}", seen, ", ".join(FLAGS if https else FLAGS[1:])))
             if lacking:
                 broken.append(f"{cookie} lacks {' and '.join(lacking)}")
     if broken:
@@ -46,16 +48,18 @@ def cookies(ctx: Context) -> Finding:
             "No answer sets a cookie.",
             Evidence(", ".join(name for name, _ in looked), "no Set-Cookie", "none, or safe ones"),
         )
+    if not https:
+        return passed("Every cookie is HttpOnly and SameSite; Secure is not asked of an API over http://.", *evidence)
     return passed("Every cookie is Secure, HttpOnly and SameSite.", *evidence)
 
 
-def _judge(value: str, *, https: bool) -> tuple[str, list[str]]:
-    """The cookie's name and what it lacks; no name where the header deletes a cookie."""
+def _judge(value: str, *, https: bool) -> tuple[str, list[str], list[str]]:
+    """The cookie's name, what it has and what it lacks; no name where the header deletes a cookie."""
     first, *rest = value.split(";")
     name, _, content = first.strip().partition("=")
     attributes = {part.strip().partition("=")[0].lower(): part.strip().partition("=")[2].lower() for part in rest}
     if not content.strip('"') or attributes.get("max-age") == "0":
-        return "", []
+        return "", [], []
     lacking = []
     if https and "secure" not in attributes:
         lacking.append("Secure")
@@ -65,4 +69,4 @@ def _judge(value: str, *, https: bool) -> tuple[str, list[str]]:
         lacking.append("SameSite")
     elif attributes["samesite"] == "none" and "secure" not in attributes and "Secure" not in lacking:
         lacking.append("Secure")
-    return name, lacking
+    return name, [flag for flag in FLAGS if flag.lower() in attributes], lacking

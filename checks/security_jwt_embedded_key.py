@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+from datetime import UTC, datetime
 from functools import partial
 
 from maestro_cli.api import Context, Finding, check, refusals
 from maestro_cli.observe.control import SIGNED_REQUESTS, Trial, attempt_all, real_token, signatures_checked
-from maestro_cli.observe.tokens import Jwt, encode64, forge, new_key, public_jwk
+from maestro_cli.observe.tokens import Jwt, encode64, forge, new_key, public_jwk, self_signed
 
 
 @check(
     "security.jwt-embedded-key",
     component="security",
     priority="critical",
-    requests=SIGNED_REQUESTS + 3,
-    faults=("jwt-jwk-trusted", "jwt-oct-jwk-trusted"),
+    requests=SIGNED_REQUESTS + 5,
+    faults=("jwt-jwk-trusted", "jwt-oct-jwk-trusted", "jwt-x5c-trusted"),
 )
 def jwt_embedded_key(ctx: Context) -> Finding:
     """A key that the token itself carries is not trusted.
 
     Why: a token that may name its own key is signed by whoever wrote it.
     Fails when: a token signed with a key made a moment ago, and carrying that key in its header `jwk` (RSA, EC or a
-    shared secret), opens api.auth.protected.
+    shared secret) or a certificate of it in `x5c`, opens api.auth.protected.
     Fix: verify with the configured key only; switch off the library's support for `jwk` and `x5c` headers.
     Source: RFC 8725 §3.10; OWASP ASVS 5.0 9.1.3; CVE-2018-0114
     """
@@ -40,6 +42,9 @@ def _trials(ctx: Context, token: Jwt) -> list[Trial]:
         key = ctx.shared(f"throw-away-{kind}-key", partial(new_key, kind))
         header = {"typ": "JWT", "kid": kid, "alg": algorithm, "jwk": public_jwk(key, kid)}
         trials.append(Trial(f"{kind} in jwk", forge(header, token.claims, key)))
+        certificate = ctx.shared(f"throw-away-{kind}-certificate", partial(self_signed, key, datetime.now(UTC)))
+        header = {"typ": "JWT", "alg": algorithm, "x5c": [b64encode(certificate).decode()]}
+        trials.append(Trial(f"{kind} certificate in x5c", forge(header, token.claims, key)))
     secret = ctx.nonce.encode() * 4
     shared = {"kty": "oct", "k": encode64(secret), "kid": kid, "alg": "HS256"}
     header = {"typ": "JWT", "kid": kid, "alg": "HS256", "jwk": shared}

@@ -8,15 +8,17 @@ from maestro_cli.observe.public_keys import KEY_REQUESTS, MAXIMUM_KEYS, public_k
 from maestro_cli.observe.tokens import Jwt, forge, spellings_of_public_key
 
 SPELLINGS = 6
+SIBLINGS = ("HS384", "HS512")
+"""What is left open where HS256 alone is refused by its name."""
 
 
 @check(
     "security.jwt-key-confusion",
     component="security",
     priority="critical",
-    requests=SIGNED_REQUESTS + KEY_REQUESTS + 2 + MAXIMUM_KEYS * SPELLINGS,
+    requests=SIGNED_REQUESTS + KEY_REQUESTS + 2 + MAXIMUM_KEYS * (SPELLINGS + 2),
     deadline_s=20,
-    faults=("jwt-empty-key", "jwt-public-key-as-secret"),
+    faults=("jwt-empty-key", "jwt-public-key-as-secret", "jwt-public-key-as-hs512-secret"),
 )
 def jwt_key_confusion(ctx: Context) -> Finding:
     """A token signed with a public or an empty key is refused.
@@ -24,8 +26,8 @@ def jwt_key_confusion(ctx: Context) -> Finding:
     Why: a verifier that takes the algorithm from the token uses the public key as if it were a shared secret; one whose
     secret was never set uses an empty one. Both are known to everybody.
     Fails when: an HS256 token signed with the service's public key (api.auth.public_key_file, api.auth.jwks_url, its
-    /.well-known/jwks.json, its TLS certificate), in any of its spellings, or with an empty key, opens
-    api.auth.protected.
+    /.well-known/jwks.json, its TLS certificate), in any of its spellings, an HS384 or HS512 one with its PEM, or one
+    with an empty key opens api.auth.protected.
     Fix: fix the algorithm where tokens are verified and give each algorithm a key of its own type; refuse to start
     without a key.
     Source: RFC 8725 §2.1, §3.1; OWASP ASVS 5.0 9.1.2
@@ -49,6 +51,10 @@ def _trials(ctx: Context, token: Jwt) -> list[Trial]:
         Trial("a zero byte", forge(header, token.claims, b"\0")),
     ]
     for place, key in public_keys(ctx, with_certificate=True):
-        for number, spelling in enumerate(spellings_of_public_key(key)[:SPELLINGS], 1):
+        spellings = spellings_of_public_key(key)[:SPELLINGS]
+        for number, spelling in enumerate(spellings, 1):
             trials.append(Trial(f"the public key of {place}, spelling {number}", forge(header, token.claims, spelling)))
+        for name in SIBLINGS:
+            other = forge({**header, "alg": name}, token.claims, spellings[0])
+            trials.append(Trial(f"the public key of {place} as an {name} secret", other))
     return trials

@@ -11,17 +11,17 @@ from maestro_cli.observe.tokens import Jwt, encode64, unsigned
     "security.jwt-signature",
     component="security",
     priority="critical",
-    requests=CONTROL_REQUESTS + 4,
-    faults=("jwt-signature-unchecked", "jwt-signature-optional"),
+    requests=CONTROL_REQUESTS + 5,
+    faults=("jwt-signature-unchecked", "jwt-signature-optional", "jwt-zero-signature"),
 )
 def jwt_signature(ctx: Context) -> Finding:
     """A token whose signature does not fit is refused.
 
     Why: the signature is all that keeps a user from writing another one's name into a token.
-    Fails when: a token opens api.auth.protected after its signature was taken away, one bit of it was changed, or its
-    claims were changed and the signature kept.
+    Fails when: a token opens api.auth.protected after its signature was taken away or overwritten with zeros, one bit of
+    it was changed, or its claims were changed and the signature kept.
     Fix: verify the signature before reading a claim; with most libraries that is the default that was switched off.
-    Source: OWASP ASVS 5.0 9.1.1; RFC 8725 §3.3
+    Source: OWASP ASVS 5.0 9.1.1; RFC 8725 §3.3; CVE-2022-21449 (zeros that fit every message, in ECDSA)
     """
     return refusals(
         attempt_all(ctx, _trials(real_token(ctx))),
@@ -43,6 +43,7 @@ def _trials(token: Jwt) -> list[Trial]:
     return [
         Trial("an empty signature", f"{signed}."),
         Trial("no signature part", signed),
+        Trial("a signature of zeros", f"{signed}.{encode64(bytes(len(token.signature)))}"),
         Trial("a changed signature", f"{signed}.{encode64(bytes(flipped))}"),
         Trial("changed claims", f"{unsigned(token.header, longer)}.{signature}"),
     ]

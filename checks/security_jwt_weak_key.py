@@ -27,8 +27,10 @@ def jwt_weak_key(ctx: Context) -> Finding:
 
     Why: one issued token is enough to try millions of keys a second, at home and unseen; who finds the key is everybody.
     Fails when: a token of this service is signed with a word of the shipped list (defaults of frameworks, tutorials and
-    documentation), one of api.auth.weak_secrets_file, or one made of the service's own name; or when api.auth.secret is
-    shorter than the hash (32 bytes for HS256). The key itself is never shown.
+    documentation), such a word or a single character repeated until it is long enough, one of
+    api.auth.weak_secrets_file, or one made of the service's own name; when a token signed with the commonest of them is
+    accepted beside those that it issues; or when api.auth.secret is shorter than the hash (32 bytes for HS256). The key
+    itself is never shown.
     Fix: `maestro secrets generate`, restart the service, and let everybody log in again.
     Source: RFC 7518 §3.2; OWASP ASVS 5.0 9.1.1, 11.2.3; CWE-521
     """

@@ -201,3 +201,11 @@ def test_keys_beside_the_api_and_where_discovery_says(project: Path) -> None:
             ctx = context(project, f"api: {{url: 'http://127.0.0.1:{port}/v1', auth: {auth}}}")
             assert len(public_keys(ctx)) == 1, place
             ctx.close()
+
+
+def test_a_cookie_over_plain_http_is_not_said_to_be_secure(project: Path) -> None:
+    rows = {row.id: row for row in probe(HabitsService(frozenset({"session-cookie"})), project).checks}
+    seen = [item.observed for item in rows["security.cookies"].evidence]
+    assert seen
+    assert set(seen) == {"HttpOnly, SameSite"}
+    assert "Secure is not asked" in rows["security.cookies"].message

@@ -10,10 +10,13 @@ import binascii
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from maestro_cli.errors import MaestroError, NotConfigured
 from maestro_cli.records import record
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 HASHES = {"256": "sha256", "384": "sha384", "512": "sha512"}
 
@@ -211,6 +214,20 @@ def new_key(kind: str) -> Any:
     if kind == "EC":
         return ec.generate_private_key(ec.SECP256R1())
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def self_signed(key: Any, now: datetime) -> bytes:
+    """A certificate (DER) that such a key has signed for itself, good for the hours around `now`."""
+    from datetime import timedelta
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.x509.oid import NameOID
+
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "maestro-probe")])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now - timedelta(hours=1)).not_valid_after(now + timedelta(hours=1))
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 
 
 def digest_of(token: str) -> str:
