@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from datetime import UTC, datetime
 from functools import partial
 
 from maestro_cli.api import Context, Finding, check, refusals
@@ -42,7 +41,7 @@ def _trials(ctx: Context, token: Jwt) -> list[Trial]:
         key = ctx.shared(f"throw-away-{kind}-key", partial(new_key, kind))
         header = {"typ": "JWT", "kid": kid, "alg": algorithm, "jwk": public_jwk(key, kid)}
         trials.append(Trial(f"{kind} in jwk", forge(header, token.claims, key)))
-        certificate = ctx.shared(f"throw-away-{kind}-certificate", partial(self_signed, key, datetime.now(UTC)))
+        certificate = ctx.shared(f"throw-away-{kind}-certificate", partial(self_signed, key, ctx.now))
         header = {"typ": "JWT", "alg": algorithm, "x5c": [b64encode(certificate).decode()]}
         trials.append(Trial(f"{kind} certificate in x5c", forge(header, token.claims, key)))
     secret = ctx.nonce.encode() * 4

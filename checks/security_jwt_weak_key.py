@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Iterator
 from pathlib import Path
 
-from maestro_cli.api import Context, Evidence, Finding, check, errored, failed, passed
-from maestro_cli.observe.control import CONTROL_REQUESTS, Trial, attempt_all, real_token
+from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, errored, failed, passed
+from maestro_cli.observe.control import SIGNED_REQUESTS, Trial, attempt_all, real_token, signatures_checked
 from maestro_cli.observe.session import settings_of
 from maestro_cli.observe.tokens import HASHES, Jwt, crack, forge
 
 WORDS = Path(__file__).with_name("weak_jwt_secrets.txt")
+COMMONEST = ("secret", "changeme", "password", "test", "your-256-bit-secret", "your-secret-key", "default", "dev")
+"""Keys tried online: a token signed with a good key tells nothing of a second one that verifies beside it."""
+REPEATED = range(32, 65)
+"""Bytes that a short word is repeated up to, where a library refuses a short key."""
 MAXIMUM_FILE = 64_000_000
 """Bytes of api.auth.weak_secrets_file that are tried: 64 MB of words take some seconds."""
 
@@ -19,8 +24,8 @@ MAXIMUM_FILE = 64_000_000
     "security.jwt-weak-key",
     component="security",
     priority="critical",
-    requests=CONTROL_REQUESTS + 1,
-    faults=("jwt-weak-key", "jwt-short-key"),
+    requests=SIGNED_REQUESTS + len(COMMONEST),
+    faults=("jwt-weak-key", "jwt-repeated-key", "jwt-short-key", "jwt-weak-second-key"),
 )
 def jwt_weak_key(ctx: Context) -> Finding:
     """The signing key is not a known default.
@@ -49,6 +54,9 @@ def jwt_weak_key(ctx: Context) -> Finding:
     if found is not None:
         return _forged(ctx, token, found)
     evidence = Evidence("guessed offline", f"none of {tried} candidates", "none")
+    beside = _second_key(ctx, token)
+    if beside is not None:
+        return beside
     secret = settings_of(ctx).secret
     if secret is None:
         return passed(f"None of {tried} known keys signs this service's tokens.", evidence)
@@ -74,6 +82,22 @@ def _forged(ctx: Context, token: Jwt, key: str) -> Finding:
     )
 
 
+def _second_key(ctx: Context, token: Jwt) -> Finding | None:
+    """A well-known key that verifies beside the one in use: an old one, or the default of a setting."""
+    try:
+        signatures_checked(ctx)
+    except ControlFailed:
+        return None  # every key fits then, and security.jwt-signature says so
+    trials = [Trial(f"signed with {word!r}", forge(token.header, token.claims, word.encode())) for word in COMMONEST]
+    verdict = attempt_all(ctx, trials)
+    if not verdict.accepted:
+        return None
+    return failed(
+        "A token signed with a well-known key is accepted, although the service issues its own with another one.",
+        *verdict.evidence,
+    )
+
+
 def _asymmetric(ctx: Context, token: Jwt) -> Finding:
     """No word list helps against a private key; its size does (RFC 7518 §3.3: RSA of 2048 bits or more)."""
     from maestro_cli.observe.public_keys import public_keys, size_of
@@ -94,6 +118,7 @@ def _candidates(ctx: Context) -> Iterator[str]:
         if line and not line.startswith("# "):
             yield line
     yield from _own_names(ctx)
+    yield from _repeated()
     name = settings_of(ctx).weak_secrets_file
     if name is not None:
         with ctx.path(name).open(encoding="utf-8", errors="surrogateescape") as stream:
@@ -103,6 +128,27 @@ def _candidates(ctx: Context) -> Iterator[str]:
                 if size > MAXIMUM_FILE:
                     return
                 yield line.rstrip("\r\n")
+
+
+def _repeated() -> Iterator[str]:
+    """What is written where 32 characters are asked for: one of them again and again, or a short word."""
+    for character in string.printable.strip():
+        yield from (character * length for length in REPEATED)
+    for word in (
+        *COMMONEST,
+        "abc",
+        "abcd",
+        "123",
+        "1234",
+        "12345678",
+        "0123456789",
+        "1234567890",
+        "abcdef",
+        "deadbeef",
+        "xyz",
+    ):
+        yield from dict.fromkeys((word * (64 // len(word) + 1))[:length] for length in REPEATED)
+        yield from (word * times for times in range(2, 17))
 
 
 def _own_names(ctx: Context) -> Iterator[str]:

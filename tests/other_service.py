@@ -9,6 +9,7 @@ import json
 import threading
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http.cookies import SimpleCookie
@@ -41,6 +42,12 @@ FAULTS = {
     "jwt-public-key-as-secret": "The public key verifies HS256 tokens.",
     "jwt-jwk-trusted": "A key in the token is trusted.",
     "jwt-oct-jwk-trusted": "A shared secret in the token is trusted.",
+    "jwt-x5c-trusted": "A certificate in the token is trusted.",
+    "jwt-zero-signature": "A signature of zeros fits every message.",
+    "jwt-public-key-as-hs512-secret": "The public key verifies HS512 tokens; HS256 is refused by name.",
+    "jwt-repeated-key": "The signing key is a well-known word again and again.",
+    "jwt-weak-second-key": "A well-known key verifies beside the good one.",
+    "jwt-audience-by-pattern": "The audience is searched for, not compared.",
     "jwt-jku-fetched": "The address in jku is fetched, though its key is not used.",
     "jwt-kid-sql": "The kid is put into a query.",
     "jwt-expired-accepted": "Ended tokens are accepted.",
@@ -104,6 +111,8 @@ class OtherService:
             self.secret = "q8Zt1vX0-h3L"
         if "jwt-weak-key" in self.faults:
             self.secret = "your-256-bit-secret"
+        if "jwt-repeated-key" in self.faults:
+            self.secret = "changeme" * 8
 
     @property
     def signing_secret(self) -> str:
@@ -180,7 +189,8 @@ class OtherService:
             return None
         if claims.get("nbf", 0) > now and "jwt-nbf-ignored" not in self.faults:
             return None
-        if claims.get("aud") != "notes" and "jwt-audience-ignored" not in self.faults:
+        by_pattern = "jwt-audience-by-pattern" in self.faults and "notes" in str(claims.get("aud"))
+        if claims.get("aud") != "notes" and not by_pattern and "jwt-audience-ignored" not in self.faults:
             return None
         if claims.get("use") != kind and not (kind == "access" and "jwt-refresh-as-access" in self.faults):
             return None
@@ -197,7 +207,29 @@ class OtherService:
             urllib.request.urlopen(header["jku"], timeout=2).close()  # noqa: S310 - the very fault
         if on("jwt-signature-unchecked") or (on("jwt-alg-none") and algorithm.lower() == "none"):
             return True
+        if on("jwt-zero-signature") and token.signature == bytes(len(token.signature)) != b"":
+            return True
+        if algorithm.startswith("HS") and any(
+            tokens.sign(algorithm, token.signed, key) == token.signature for key in self._wrong_keys(header, algorithm)
+        ):
+            return True
+        if on("jwt-jwk-trusted") and isinstance(header.get("jwk"), dict) and header["jwk"].get("kty") != "oct":
+            return _verifies(header["jwk"], token)
+        if on("jwt-x5c-trusted") and "x5c" in header:
+            return _verifies(_of_certificate(header["x5c"][0]), token)
+        if algorithm != self.shape.algorithm:
+            return False
+        if self.private is None:
+            return tokens.sign(algorithm, token.signed, self.secret.encode()) == token.signature
+        return _verifies(tokens.public_jwk(self.private, "main"), token)
+
+    def _wrong_keys(self, header: Mapping[str, Any], algorithm: str) -> list[bytes]:
+        on = self.faults.__contains__
         shared = []
+        if on("jwt-weak-second-key"):
+            shared.append(b"changeme")
+        if on("jwt-public-key-as-hs512-secret") and algorithm == "HS512":
+            shared.append(tokens.spellings_of_public_key(tokens.public_jwk(self.private, "main"))[0])
         if on("jwt-empty-key"):
             shared.append(b"")
         if on("jwt-public-key-as-secret"):
@@ -206,17 +238,7 @@ class OtherService:
             shared.append(str(header["kid"]).split("UNION SELECT '")[1].split("'")[0].encode())
         if on("jwt-oct-jwk-trusted") and isinstance(header.get("jwk"), dict) and header["jwk"].get("kty") == "oct":
             shared.append(tokens.decode64(header["jwk"]["k"]))
-        if algorithm.startswith("HS") and any(
-            tokens.sign(algorithm, token.signed, key) == token.signature for key in shared
-        ):
-            return True
-        if on("jwt-jwk-trusted") and isinstance(header.get("jwk"), dict) and header["jwk"].get("kty") != "oct":
-            return _verifies(header["jwk"], token)
-        if algorithm != self.shape.algorithm:
-            return False
-        if self.private is None:
-            return tokens.sign(algorithm, token.signed, self.secret.encode()) == token.signature
-        return _verifies(tokens.public_jwk(self.private, "main"), token)
+        return shared
 
     # Sessions
 
@@ -365,6 +387,17 @@ def _form(asked: Asked) -> dict[str, str]:
 
 def _json(status: int, value: Any) -> Said:
     return Said(status, json.dumps(value).encode())
+
+
+def _of_certificate(text: str) -> dict[str, Any]:
+    import base64
+
+    from cryptography import x509
+    from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+
+    key: Any = x509.load_der_x509_certificate(base64.b64decode(text)).public_key()
+    algorithm: Any = RSAAlgorithm if hasattr(key.public_numbers(), "n") else ECAlgorithm
+    return dict(algorithm.to_jwk(key, as_dict=True))
 
 
 def _verifies(jwk: dict[str, Any], token: tokens.Jwt) -> bool:

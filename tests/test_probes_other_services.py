@@ -32,7 +32,8 @@ SHAPES = {
 }
 ALWAYS = {"readiness.https"}
 """It is served in the clear."""
-HS_ONLY = {"jwt-short-key", "jwt-weak-key"}
+HS_ONLY = {"jwt-short-key", "jwt-weak-key", "jwt-repeated-key", "jwt-weak-second-key"}
+KEY_PAIR_ONLY = {"jwt-public-key-as-secret", "jwt-public-key-as-hs512-secret"}
 EXPECTED: dict[str, Turns] = {
     "garbage-token-accepted": turns("readiness.authentication", unmeasured=BEHIND_TOKENS),
     "anonymous-accepted": turns("readiness.authentication", unmeasured=BEHIND_TOKENS),
@@ -46,6 +47,12 @@ EXPECTED: dict[str, Turns] = {
     "jwt-oct-jwk-trusted": turns("security.jwt-embedded-key"),
     "jwt-jku-fetched": turns("security.jwt-key-url"),
     "jwt-kid-sql": turns("security.jwt-kid-path"),
+    "jwt-x5c-trusted": turns("security.jwt-embedded-key"),
+    "jwt-zero-signature": turns("security.jwt-signature"),
+    "jwt-public-key-as-hs512-secret": turns("security.jwt-key-confusion"),
+    "jwt-repeated-key": turns("security.jwt-weak-key"),
+    "jwt-weak-second-key": turns("security.jwt-weak-key"),
+    "jwt-audience-by-pattern": turns("security.jwt-audience"),
     "jwt-expired-accepted": turns("security.jwt-time"),
     "jwt-nbf-ignored": turns("security.jwt-time"),
     "jwt-without-exp": turns("security.jwt-time", "security.token-lifetime", "readiness.token-settings"),
@@ -74,7 +81,7 @@ def fits(fault: str, shape: Shape) -> bool:
     """Whether the fault exists in a service of this shape."""
     if fault in HS_ONLY:
         return shape.algorithm.startswith("HS")
-    if fault == "jwt-public-key-as-secret":
+    if fault in KEY_PAIR_ONLY:
         return not shape.algorithm.startswith("HS")
     return fault != "cookie-not-httponly" or shape.login == "cookie"
 
