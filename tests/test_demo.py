@@ -248,6 +248,8 @@ def test_every_listed_fault_has_a_description_and_a_check(tmp_path: Path) -> Non
     listed = json.loads(maestro(tmp_path, "demo", "--list-faults", "--json").stdout)
     assert len(listed) >= 60
     assert all(row["description"].endswith(".") and row["found_by"] for row in listed)
+    shown = maestro(tmp_path, "demo", "--list-faults").stdout.split()
+    assert {name for row in listed for name in (row["name"], *row["found_by"])} <= set(shown), "no name is folded"
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])

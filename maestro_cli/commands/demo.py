@@ -154,7 +154,8 @@ def _list(invocation: Invocation) -> None:
 
     table = Table(box=None, pad_edge=False, show_edge=False)
     for column in ("fault", "what is then wrong", "found by"):
-        table.add_column(column, no_wrap=column == "fault", overflow="fold")
+        # A name that is folded can be neither copied nor searched for.
+        table.add_column(column, no_wrap=column != "what is then wrong", overflow="fold")
     for name, row in rows.items():
-        table.add_row(name, row.description, ", ".join(row.found_by))
+        table.add_row(name, row.description, "\n".join(row.found_by))
     invocation.console().print(table)
