@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -18,6 +19,7 @@ from maestro_cli.observe.tenant_objects import (
     delete,
     get,
     lists,
+    make,
     settings_of,
     shared_object,
     shows,
@@ -28,6 +30,7 @@ from maestro_cli.observe.tenant_objects import (
 )
 
 if TYPE_CHECKING:
+    from maestro_cli.observe.session import Session
     from maestro_cli.observe.tenant_names import Tenant
 
 HEADERS = ("X-Tenant-ID", "X-Tenant", "Tenant-ID", "X-Org-ID", "X-Organization-ID", "X-Account-ID")
@@ -36,6 +39,8 @@ Ways = Mapping[str, tuple[Mapping[str, str], str]]
 """A name of the way, its headers and its query."""
 FURTHER = 4
 """Most further names of headers and queries, made of what the service itself calls the tenant."""
+WRITTEN_REQUESTS = 2 * (len(HEADERS) + FURTHER) * (OBJECT_REQUESTS + 2 * 3) + 6
+"""At the most, where every header by itself is refused when writing; where they are ignored it is a dozen."""
 
 
 @check(
@@ -43,16 +48,27 @@ FURTHER = 4
     component="multi_tenancy",
     priority="critical",
     writes=True,
-    requests=2 * LOGIN_REQUESTS + 4 * OBJECT_REQUESTS + 2 * (len(HEADERS) + len(QUERIES) + 2 * FURTHER) + 15,
+    requests=2 * LOGIN_REQUESTS
+    + 5 * OBJECT_REQUESTS
+    + WRITTEN_REQUESTS
+    + 2 * (len(HEADERS) + len(QUERIES) + 2 * FURTHER)
+    + 15,
     deadline_s=20,
-    faults=("tenant-header-believed", "tenant-query-believed", "tenant-body-believed"),
+    faults=(
+        "tenant-header-believed",
+        "tenant-header-believed-when-making",
+        "tenant-header-believed-when-changing",
+        "tenant-header-believed-when-deleting",
+        "tenant-query-believed",
+        "tenant-body-believed",
+    ),
 )
 def tenant_spoofing(ctx: Context) -> Finding:
     """A tenant named in header, query or body is not believed.
 
     Why: the tenant is part of who one is; taken from anywhere but the verified token it is whatever the client likes.
-    Fails when: the second account, naming the first one's tenant in a header, the query or a body, reads, lists, makes or
-    moves an object into that tenant. Tried are the usual names and those that the service uses itself: in its tokens,
+    Fails when: the second account, naming the first one's tenant in a header, the query or a body, reads or lists its
+    object, makes or moves one into that tenant; or, naming it in a header, changes or deletes one there. Tried are the usual names and those that the service uses itself: in its tokens,
     its login's answer, its objects.
     Fix: take the tenant from the verified token only; refuse a body that names another one.
     Source: OWASP API1:2023, API3:2023; OWASP ASVS 5.0 8.2.2; CWE-639
@@ -70,6 +86,7 @@ def tenant_spoofing(ctx: Context) -> Finding:
     believed = [
         *_in_headers(ctx, owned, tenant, evidence),
         *_in_query(ctx, owned, tenant, evidence),
+        *_written(ctx, owned, tenant, evidence),
         *_in_body(ctx, owned, tenant, evidence),
     ]
     if believed:
@@ -104,6 +121,79 @@ def _spoofed(ctx: Context, owned: Owned, kind: str, ways: Ways, evidence: list[E
         evidence.append(Evidence(f"naming it in {name} alone", seen, "nothing of the other tenant"))
         believed += [name] if leaks_alone else []
     return believed or ([f"{kind} among several"] if leaks else [])
+
+
+def _written(ctx: Context, owned: Owned, tenant: Tenant, evidence: list[Evidence]) -> list[str]:
+    """What headers do to writing, where a guard of its own may look at them."""
+    names = header_names(tenant)
+    stranger = sessions.for_account(ctx, 1)
+    found = [
+        f"{name} when making an object" for name in _searched(tenant.text, names, partial(_makes, ctx, owned, evidence))
+    ]
+    for what, endpoint in (("changing", settings_of(ctx).update), ("deleting", settings_of(ctx).delete)):
+        if endpoint is None:
+            continue
+        victims = [make(ctx, owned.owner, f"v{what[0]}")]
+        done, plain = _overwrites(ctx, stranger, victims[0], what, {})
+        if done:
+            continue  # it needs no header: see security.tenant-write
+
+        def tried(
+            headers: Mapping[str, str], what: str = what, plain: int = plain, victims: list[Owned] = victims
+        ) -> tuple[bool, bool]:
+            done, status = _overwrites(ctx, stranger, victims[-1], what, headers)
+            if done:
+                victims.append(make(ctx, owned.owner, f"v{what[0]}{len(victims)}"))
+            seen = f"{status}, {'done' if done else 'untouched'}"
+            evidence.append(Evidence(f"{what} it, the tenant named in {', '.join(headers)}", seen, "untouched"))
+            return done, status == plain
+
+        found += [f"{name} when {what} an object" for name in _searched(tenant.text, names, tried)]
+    return found
+
+
+def _searched(text: str, names: list[str], tried: Callable[[Mapping[str, str]], tuple[bool, bool]]) -> list[str]:
+    """The headers that have an effect: all at once, and by halves where that is refused, until each was let through.
+
+    Args:
+        text: What they say.
+        names: Theirs.
+        tried: Tells whether they have the effect, and whether they are answered as if they were not there.
+    """
+    done, ignored = tried(dict.fromkeys(names, text))
+    if len(names) == 1 or (ignored and not done):
+        return [f"the header {names[0]}"] if done else []
+    half = len(names) // 2
+    found = [name for part in (names[:half], names[half:]) for name in _searched(text, part, tried)]
+    return found or (["a header among several"] if done else [])
+
+
+def _makes(ctx: Context, owned: Owned, evidence: list[Evidence], headers: Mapping[str, str]) -> tuple[bool, bool]:
+    settings, stranger = settings_of(ctx), sessions.for_account(ctx, 1)
+    made, answer = create(ctx, stranger, f"h{len(evidence)}", headers=headers)
+    crossed = made is not None and _crossed(ctx, owned, made)
+    if crossed and made is not None and settings.delete is not None:
+        delete(ctx, owned.owner, made, of=owned.owner)  # its maker cannot
+    seen = str(answer.status) if made is None else f"{answer.status}, {_whose(crossed)}"
+    what = f"POST {settings.create.path} with {', '.join(headers)}"
+    evidence.append(Evidence(what, seen, "refused, or made for oneself"))
+    return crossed, made is not None
+
+
+def _overwrites(ctx: Context, actor: Session, victim: Owned, what: str, headers: Mapping[str, str]) -> tuple[bool, int]:
+    """Whether the owner's object is changed or gone afterwards, and what is answered."""
+    before = get(ctx, victim.owner, victim.id)
+    if what == "deleting":
+        status = delete(ctx, actor, victim.id, headers=headers).status
+        after = get(ctx, victim.owner, victim.id)
+        gone = 400 <= after.status < 500 and after.status not in (401, 429)
+        return gone or (200 <= after.status < 300 and not shows(after, victim)), status
+    status = update(ctx, actor, victim.id, f"{ctx.nonce}vs", headers=headers).status
+    after = get(ctx, victim.owner, victim.id)
+    endpoint = settings_of(ctx).update
+    if endpoint is not None and "{nonce}" in str(endpoint.body):
+        return f"{ctx.nonce}vs".encode() in after.body, status
+    return after.status == before.status and after.body != before.body, status
 
 
 def _asked(ctx: Context, owned: Owned, headers: Mapping[str, str], query: str) -> tuple[bool, str]:

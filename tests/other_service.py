@@ -63,6 +63,9 @@ FAULTS = {
     "tenant-update-leaks": "Objects are changed by id alone.",
     "tenant-delete-leaks": "Objects are deleted by id alone.",
     "tenant-header-believed": "X-Tenant-ID decides.",
+    "tenant-header-believed-when-making": "X-Tenant-ID decides in a POST; elsewhere another one is refused.",
+    "tenant-header-believed-when-changing": "X-Tenant-ID decides in a PUT; elsewhere another one is refused.",
+    "tenant-header-believed-when-deleting": "X-Tenant-ID decides in a DELETE; elsewhere another one is refused.",
     "tenant-body-believed": "The body's tenant_id decides.",
     "enumeration-status": "Unknown users are answered otherwise.",
     "cookie-not-httponly": "The session's cookie can be read by scripts.",
@@ -309,6 +312,15 @@ class OtherService:
         tenant = str(claims["org_id"])
         if "tenant-header-believed" in self.faults:
             tenant = asked.headers.get("x-tenant-id", tenant)
+        guarded = {
+            fault: method
+            for fault, method in {"making": "POST", "changing": "PUT", "deleting": "DELETE"}.items()
+            if f"tenant-header-believed-when-{fault}" in self.faults
+        }
+        if guarded and asked.headers.get("x-tenant-id", tenant) != tenant:
+            if asked.method not in guarded.values():
+                return self._refusal(403)
+            tenant = asked.headers["x-tenant-id"]
         return self._notes(asked, path, tenant)
 
     def _notes(self, asked: Asked, path: str, tenant: str) -> Said:

@@ -121,12 +121,18 @@ def make(ctx: Context, owner: Session, suffix: str, extra: Mapping[str, Any] | N
 
 
 def create(
-    ctx: Context, owner: Session, suffix: str, extra: Mapping[str, Any] | None = None
+    ctx: Context,
+    owner: Session,
+    suffix: str,
+    extra: Mapping[str, Any] | None = None,
+    *,
+    headers: Mapping[str, str] | None = None,
 ) -> tuple[str | None, Answer]:
     """Make an object; its id, or None where it was refused. It is deleted when the run ends."""
     isolation = settings_of(ctx)
     values = {"nonce": ctx.nonce + suffix, **tenant_in(ctx, isolation.create, owner)}
-    answer = send(ctx, isolation.create, values, default_method="POST", headers=owner.headers, extra=extra)
+    sent = {**owner.headers, **(headers or {})}
+    answer = send(ctx, isolation.create, values, default_method="POST", headers=sent, extra=extra)
     if not 200 <= answer.status < 300:
         return None, answer
     found = fill(isolation.create.id, values) if "{" in isolation.create.id else dig(answer.json(), isolation.create.id)
@@ -177,14 +183,21 @@ def get(
     return ctx.http.get(f"{path}{joint}{query}", headers={**reader.headers, **(headers or {})})
 
 
-def delete(ctx: Context, actor: Session, made: str, *, of: Session | None = None) -> Answer:
+def delete(
+    ctx: Context,
+    actor: Session,
+    made: str,
+    *,
+    of: Session | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
     """Delete an object.
 
     Raises:
         NotConfigured: Without api.isolation.delete.
     """
     path = path_of(ctx, ctx.require(settings_of(ctx).delete, "api.isolation.delete"), made, of)
-    return ctx.http.request("DELETE", path, headers=actor.headers)
+    return ctx.http.request("DELETE", path, headers={**actor.headers, **(headers or {})})
 
 
 def update(
@@ -195,6 +208,7 @@ def update(
     *,
     of: Session | None = None,
     extra: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> Answer:
     """Change an object.
 
@@ -203,7 +217,8 @@ def update(
     """
     endpoint = ctx.require(settings_of(ctx).update, "api.isolation.update")
     values = {"nonce": nonce, "id": made, **tenant_in(ctx, endpoint, of or _makers(ctx)[made])}
-    return send(ctx, endpoint, values, default_method="PATCH", headers=actor.headers, extra=extra)
+    sent = {**actor.headers, **(headers or {})}
+    return send(ctx, endpoint, values, default_method="PATCH", headers=sent, extra=extra)
 
 
 def path_of(ctx: Context, template: str, made: str, of: Session | None = None) -> str:
