@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from maestro_cli.errors import MaestroError
+from maestro_cli.observe import session as sessions
+from maestro_cli.observe.endpoint import with_query
 from maestro_cli.observe.http import Answer
 
 if TYPE_CHECKING:
@@ -23,18 +26,48 @@ MAXIMUM_BURST = 1_000
 
 
 @dataclass(frozen=True)
+class Asking:
+    """How a path is asked so that the service looks at the request at all.
+
+    Attributes:
+        path: What is asked for.
+        method: How: a login is sent, everything else is got.
+        login: Whether it is the login: then nobody's account and a password that nobody has are sent.
+        headers: A token, where the path opens only with one.
+    """
+
+    path: str
+    method: str = "GET"
+    login: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+    def send(
+        self, ctx: Context, source: str | None, *, headers: Mapping[str, str] | None = None, query: str = ""
+    ) -> Answer:
+        """Send it once; a 429 is returned as it is."""
+        sent = {**self.headers, **(headers or {})}
+        if not self.login:
+            return ctx.http.get(with_query(self.path, query), headers=sent, source=source, expect_limit=True)
+        name, word = f"maestro-probe-{ctx.nonce}", sessions.wrong_word(ctx)
+        return sessions.attempt(ctx, name, word, headers=sent, source=source, query=query, expect_limit=True)
+
+
+@dataclass(frozen=True)
 class Burst:
     """What became of limit + BEYOND requests, or of those until the first 429.
 
     Attributes:
-        path: What was asked for.
+        asking: What was asked for, and how.
         source: The loopback address they came from; None where it was the machine's usual one.
         before: Requests of this run that the limit had counted already when the burst began.
         answers: In order; the last one is the 429, where there is one.
         elapsed_s: How long it took, in seconds.
     """
 
-    path: str
+    asking: Asking
     source: str | None
     limit: RateLimit
     before: int
@@ -78,6 +111,7 @@ def _burst(ctx: Context) -> Burst:
             f"a limit of {limit.requests} requests is not probed: more than {MAXIMUM_BURST} would be a load"
         )
     path = limit.path or api.health_path
+    asking = _asking(ctx, path)
     # An address of its own, where there are several: then the burst neither finds a used window nor leaves one.
     source = ctx.http.another_source(7_777)
     before = (
@@ -85,17 +119,32 @@ def _burst(ctx: Context) -> Burst:
         if source is not None
         else ctx.http.sent_lately(None if limit.scope == "client" else path, limit.window_seconds)
     )
-    return send_burst(ctx, path, limit, source, before=before)
+    return send_burst(ctx, asking, limit, source, before=before)
 
 
-def send_burst(ctx: Context, path: str, limit: RateLimit, source: str | None, *, before: int = 0) -> Burst:
+def _asking(ctx: Context, path: str) -> Asking:
+    """How to ask: the login as a login, and what is closed without a token with the first account's.
+
+    A limit that counts logins lets a GET of their path pass by, and one behind the door never sees who is not let in.
+    """
+    auth = ctx.settings.api.auth if ctx.settings.api is not None else None
+    if auth is None or auth.login is None or not auth.accounts:
+        return Asking(path)
+    if path == auth.login.path:
+        return Asking(path, (auth.login.method or "POST").upper(), login=True)
+    if ctx.http.get(path).status in (401, 403):
+        return Asking(path, headers=sessions.for_account(ctx, 0).headers)
+    return Asking(path)
+
+
+def send_burst(ctx: Context, asking: Asking, limit: RateLimit, source: str | None, *, before: int = 0) -> Burst:
     """Send up to limit + BEYOND requests, less those before, until a 429 comes."""
     started = time.perf_counter()
     answers: list[Answer] = []
     left = max(0, limit.requests - before) + BEYOND
 
     def ask(_: int) -> Answer:
-        return ctx.http.get(path, source=source, expect_limit=True)
+        return asking.send(ctx, source)
 
     with ThreadPoolExecutor(CROWD) as crowd:
         while left > 0 and not any(answer.status == 429 for answer in answers):
@@ -104,4 +153,4 @@ def send_burst(ctx: Context, path: str, limit: RateLimit, source: str | None, *,
             wave = min(left, CROWD if slow else 1)
             answers += crowd.map(ask, range(wave)) if slow else [ask(0)]
             left -= wave
-    return Burst(path, source, limit, before, tuple(answers), time.perf_counter() - started)
+    return Burst(asking, source, limit, before, tuple(answers), time.perf_counter() - started)

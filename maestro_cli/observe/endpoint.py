@@ -31,6 +31,11 @@ def fill_path(path: str, values: Mapping[str, str]) -> str:
     return str(fill(path, {name: quote(value, safe="") for name, value in values.items()}))
 
 
+def with_query(path: str, query: str) -> str:
+    """A path with a further piece of query; as it is where there is none."""
+    return f"{path}{'&' if '?' in path else '?'}{query}" if query else path
+
+
 def with_members(template: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
     """A body with further members: at its top, and inside where the object itself stands, `{"note": {"text": "{nonce}"}}`."""
     inner = {
@@ -51,6 +56,8 @@ def send(
     headers: Mapping[str, str] | None = None,
     extra: Mapping[str, Any] | None = None,
     expect_limit: bool = False,
+    source: str | None = None,
+    query: str = "",
 ) -> Answer:
     """Send a configured request.
 
@@ -63,6 +70,8 @@ def send(
         headers: Added; the endpoint's own headers win.
         extra: Further members of the body.
         expect_limit: A 429 is what the caller is after.
+        source: Local address to send from, where it is not the run's own.
+        query: Appended to the path.
     """
     template = endpoint.body if endpoint.body is not None else default_body
     body = None if template is None else fill(with_members(template, extra or {}), values)
@@ -73,9 +82,10 @@ def send(
         options["json_body"] = body
     return ctx.http.request(
         (endpoint.method or default_method).upper(),
-        fill_path(endpoint.path, values),
+        with_query(fill_path(endpoint.path, values), query),
         headers={**(headers or {}), **fill(endpoint.headers or {}, values)},
         expect_limit=expect_limit,
+        source=source,
         **options,
     )
 

@@ -146,11 +146,18 @@ def _beside(ctx: Context, session: Session) -> dict[str, str]:
     return twins if opens else others
 
 
-def attempt(ctx: Context, username: str, password: str) -> Answer:
-    """Send one login that should be refused and return whatever is answered; where it is let in, it is logged out again."""
+def attempt(ctx: Context, username: str, password: str, **options: Any) -> Answer:
+    """Send one login that should be refused and return whatever is answered; where it is let in, it is logged out again.
+
+    Args:
+        ctx: The run.
+        username: Login name.
+        password: Password.
+        options: How it is sent: `headers`, `source`, `query`, `expect_limit` of `endpoint.send`.
+    """
     # One page does for all that is refused: nothing is renewed then.
     page = ctx.shared("login-page", lambda: _page(ctx, settings_of(ctx)))
-    answer = _attempt(ctx, username, password, page)
+    answer = _attempt(ctx, username, password, page, **options)
     tokens = tokens_in(ctx, answer)
     if tokens is not None:
         account = settings_of(ctx).accounts[0]
@@ -174,19 +181,21 @@ def _page(ctx: Context, auth: Auth) -> LoginPage | None:
     return login_page(ctx, path)
 
 
-def _attempt(ctx: Context, username: str, password: str, page: LoginPage | None) -> Answer:
+def _attempt(ctx: Context, username: str, password: str, page: LoginPage | None, **options: Any) -> Answer:
     login = _login(settings_of(ctx))
     values = {"username": username, "password": password}
     if page is None:
-        return send(ctx, login, values, default_body=DEFAULT_BODY, default_method="POST")
+        return send(ctx, login, values, default_body=DEFAULT_BODY, default_method="POST", **options)
+    headers = {**page.headers, **options.pop("headers", {})}
     return send(
         ctx,
         login,
         {**values, "csrf": page.token},
         default_body=DEFAULT_BODY,
         default_method="POST",
-        headers=page.headers,
+        headers=headers,
         extra={page.name: page.token} if page.name is not None and login.encoding == "form" else None,
+        **options,
     )
 
 

@@ -1,0 +1,87 @@
+"""The rate limit where it guards the login alone, or what opens only with a token."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from check_support import context, expect, run_check
+from small_api import Asked, Said, serving
+
+from maestro_cli.model import CheckResult
+
+USERS = {"ann": "ann-has-a-password"}
+LIMIT = 6
+REFUSED = Said(429, headers={"Retry-After": "60"})
+
+
+class Guarded:
+    """A login that answers no with 200, and a list behind a token; one of the two is limited, per address.
+
+    Attributes:
+        at: `login` or `list`.
+        by: What a client is counted by: a request header, where it is not the address.
+        asked: How many requests were counted, by path.
+    """
+
+    def __init__(self, at: str, by: str | None = None, limit: int = LIMIT) -> None:
+        self.at, self.by, self.limit = at, by, limit
+        self.counts: Counter[str] = Counter()
+        self.asked: Counter[str] = Counter()
+
+    def over(self, asked: Asked) -> bool:
+        client = asked.client if self.by is None else asked.headers.get(self.by, asked.client)
+        self.counts[client] += 1
+        return self.counts[client] > self.limit
+
+    def __call__(self, asked: Asked) -> Said:
+        path = asked.path.partition("?")[0]
+        if path == "/login" and asked.method != "POST":
+            return Said(405)
+        self.asked[path] += 1
+        if path == "/login":
+            if self.at == "login" and self.over(asked):
+                return REFUSED
+            body = json.loads(asked.body)
+            right = USERS.get(body["username"]) == body["password"]
+            return Said(200, b'{"ok": true, "access_token": "abc"}' if right else b'{"ok": false}')
+        if asked.headers.get("authorization") != "Bearer abc":
+            return Said(401)
+        return REFUSED if self.at == "list" and self.over(asked) else Said()
+
+
+def look(check: str, folder: Path, service: Guarded) -> CheckResult:
+    with serving(service) as port:
+        login = """login: {path: /login, failure: '"ok": false'}"""
+        auth = f"auth: {{{login}, accounts: [{{username: ann, password: {USERS['ann']}}}]}}"
+        limit = f"rate_limit: {{requests: {LIMIT}, path: /{service.at}}}"
+        return run_check(check, context(folder, f"api: {{url: 'http://127.0.0.1:{port}', {auth}, {limit}}}\n"))
+
+
+@pytest.mark.parametrize("at", ["login", "list"])
+def test_a_limit_is_seen_where_only_a_login_or_a_token_reaches_it(project: Path, at: str) -> None:
+    service = Guarded(at)
+    expect(look("security.rate-limit", project, service), "pass", f"429 at request {LIMIT + 1}")
+    expect(look("security.rate-limit-bypass", project, service), "pass", "429")
+
+
+@pytest.mark.parametrize("at", ["login", "list"])
+def test_a_limit_that_is_missing_there_is_missed(project: Path, at: str) -> None:
+    expect(look("security.rate-limit", project, Guarded(at, limit=10_000)), "fail", "There is no limit in")
+
+
+@pytest.mark.parametrize("header", ["x-forwarded-for", "x-real-ip", "user-agent"])
+@pytest.mark.parametrize("at", ["login", "list"])
+def test_a_limit_that_is_escaped_there_is_found(project: Path, at: str, header: str) -> None:
+    result = look("security.rate-limit-bypass", project, Guarded(at, by=header))
+    assert header in expect(result, "fail", "escaped by").message.lower()
+
+
+def test_the_login_is_tried_as_nobody(project: Path) -> None:
+    """So no account is locked out by it."""
+    service = Guarded("login")
+    look("security.rate-limit", project, service)
+    assert service.asked["/login"] >= LIMIT
+    assert service.asked["/list"] == 0
