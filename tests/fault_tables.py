@@ -48,6 +48,7 @@ BEHIND_TOKENS = (
     "security.jwt-weak-key",
     "security.revocation",
     "security.token-type",
+    "security.write-authentication",
 )
 """Where nobody looks at tokens, nothing can be said of how they are looked at."""
 BEHIND_SIGNATURES = (
@@ -60,6 +61,7 @@ BEHIND_SIGNATURES = (
 
 REFERENCE: dict[str, Turns] = {
     "anonymous-accepted": turns("readiness.authentication", unmeasured=(*BEHIND_TOKENS, "security.revocation-ttl")),
+    "anonymous-writes": turns("security.write-authentication"),
     "jwt-alg-none": turns("security.jwt-alg-none"),
     "jwt-signature-unchecked": turns("security.jwt-signature", unmeasured=BEHIND_SIGNATURES),
     "jwt-signature-optional": turns("security.jwt-alg-none", "security.jwt-signature"),
@@ -88,6 +90,7 @@ REFERENCE: dict[str, Turns] = {
     "refresh-family-survives": turns("security.refresh-rotation"),
     "refresh-long-lived": turns("security.token-lifetime"),
     "logout-noop": turns("security.revocation", unmeasured=("security.revocation-ttl",)),
+    "logout-forgotten-by-writes": turns("security.write-authentication"),
     "logout-keeps-refresh": turns("security.revocation"),
     "blacklist-ttl-short": turns("security.revocation-ttl"),
     "blacklist-ttl-none": turns("security.revocation-ttl"),

@@ -153,6 +153,12 @@ def family_survives(scene: Scene) -> bool:
     return scene.refreshed(first).status == 401 and scene.refreshed(second).status == 200
 
 
+def writes_after_logout(scene: Scene) -> int:
+    token = scene.login()["access_token"]
+    assert scene.nobody("POST", "/auth/logout", token=token).status < 300
+    return scene.nobody("DELETE", f"/projects/{uuid.uuid4()}", token=token).status
+
+
 def after_logout(scene: Scene) -> tuple[bool, bool]:
     """Whether access and refresh token are still good."""
     pair = scene.login()
@@ -258,6 +264,7 @@ def slow(scene: Scene) -> bool:
 NOW = int(time.time())
 PROBES: dict[str, Probe] = {
     "anonymous-accepted": lambda s: s.nobody("GET", "/projects").status == 200,
+    "anonymous-writes": lambda s: s.nobody("DELETE", f"/projects/{uuid.uuid4()}").status == 404,
     "jwt-alg-none": lambda s: s.accepted(by_hand({"alg": "nOnE"}, s.claims(), None)),
     "jwt-signature-unchecked": lambda s: s.accepted(s.forged(key="another key of at least thirty-two bytes")),
     "jwt-signature-optional": lambda s: s.accepted(s.pair["access_token"].rpartition(".")[0] + "."),
@@ -282,6 +289,7 @@ PROBES: dict[str, Probe] = {
     "refresh-family-survives": family_survives,
     "refresh-long-lived": lambda s: s.claims(s.pair["refresh_token"])["exp"] - NOW > 8 * 86400,
     "logout-noop": lambda s: after_logout(s) == (True, True),
+    "logout-forgotten-by-writes": lambda s: writes_after_logout(s) == 404,
     "logout-keeps-refresh": lambda s: after_logout(s) == (False, True),
     "blacklist-ttl-short": lambda s: 0 < blacklist_ttl(s) <= 30,
     "blacklist-ttl-none": lambda s: blacklist_ttl(s) == -1,

@@ -234,6 +234,8 @@ def _makers(ctx: Context) -> dict[str, Session]:
 def _remove(ctx: Context, owner: Session, made: str) -> None:
     answer = delete(ctx, owner, made)
     if answer.status in (401, 403):  # a probe has ended the session meanwhile, or the object is another account's now
+        answer = delete(ctx, sessions.for_account(ctx, owner.index), made)
+    if answer.status in (401, 403):
         answer = delete(ctx, sessions.fresh(ctx, owner.index), made)
     if answer.status >= 400 and answer.status not in (404, 410):
         raise ControlFailed(f"its deletion is answered {answer.status}")

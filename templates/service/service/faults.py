@@ -14,6 +14,7 @@ from collections.abc import Mapping
 FAULTS: dict[str, str] = {
     # Tokens
     "anonymous-accepted": "A request without a token is served as the first account.",
+    "anonymous-writes": "A PATCH or DELETE without a token is served as the first account's.",
     "jwt-alg-none": "An unsigned token (alg none, in any spelling) is accepted.",
     "jwt-signature-unchecked": "The signature of a token is not verified.",
     "jwt-signature-optional": "A token whose signature was stripped is accepted.",
@@ -36,6 +37,7 @@ FAULTS: dict[str, str] = {
     "refresh-family-survives": "The reuse of a refresh token is refused, but its successors stay valid.",
     "refresh-long-lived": "Refresh tokens live for 90 days.",
     "logout-noop": "Logging out revokes nothing.",
+    "logout-forgotten-by-writes": "Logging out closes reading; a revoked token still writes.",
     "logout-keeps-refresh": "Logging out revokes the access token but not the refresh token.",
     "blacklist-ttl-short": "A revoked token is forgotten after 30 seconds, long before it ends.",
     "blacklist-ttl-none": "A revoked token is kept for ever: the blacklist grows without bound.",

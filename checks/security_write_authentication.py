@@ -1,0 +1,141 @@
+"""Writing with tokens that reading refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from maestro_cli.api import Context, ControlFailed, Evidence, Finding, NotConfigured, check, failed, passed
+from maestro_cli.observe import session as sessions
+from maestro_cli.observe.control import CONTROL_REQUESTS, changed, control, forger, outcome
+from maestro_cli.observe.endpoint import send
+from maestro_cli.observe.http import Answer
+from maestro_cli.observe.session import LOGIN_REQUESTS, Session, fingerprint
+from maestro_cli.observe.tenant_objects import (
+    OBJECT_REQUESTS,
+    Owned,
+    get,
+    make,
+    path_of,
+    settings_of,
+    tenant_in,
+    update,
+)
+from maestro_cli.observe.tokens import encode64, forge, parse, unsigned
+
+TRIALS = 7
+"""No token, none that is one, another signature, no signature, one that has ended, a refresh token, one logged out."""
+HOUR = 3600
+
+
+@check(
+    "security.write-authentication",
+    component="security",
+    priority="critical",
+    writes=True,
+    last=True,
+    requests=CONTROL_REQUESTS + 2 * LOGIN_REQUESTS + OBJECT_REQUESTS + 4 * TRIALS + 4,
+    deadline_s=20,
+    faults=("anonymous-writes", "logout-forgotten-by-writes"),
+)
+def write_authentication(ctx: Context) -> Finding:
+    """A token that reading refuses is refused for writing, too.
+
+    Why: each method of a route may have its own guard, and the one that is forgotten is seldom that of the list.
+    Fails when: an object of the first account is changed (api.isolation.update) or deleted (api.isolation.delete) without a
+    token, with a text that is none, with one that is forged, unsigned or ended, with a refresh token, or after the log-out,
+    although api.auth.protected refuses the same.
+    Fix: guard the router or the whole application, not each function; let no middleware look at the method.
+    Source: OWASP API2:2023; OWASP ASVS 5.0 8.3.1; CWE-306
+    """
+    isolation = settings_of(ctx)
+    if isolation.update is None:
+        ctx.require(isolation.delete, "api.isolation.update or delete")
+    evidence = [control(ctx).evidence]
+    owned = make(ctx, sessions.fresh(ctx, 0), "a")
+    deeds = {}
+    if isolation.update is not None:
+        deeds["change"] = _change
+        own = update(ctx, owned.owner, owned.id, f"{ctx.nonce}ao")
+        if outcome(owned.owner.auth, own) != "accepted":
+            raise ControlFailed(f"its owner cannot change the object: api.isolation.update is answered {own.status}")
+    if isolation.delete is not None:
+        deeds["deletion"] = _delete
+    open_: list[str] = []
+    for name, headers in _trials(ctx, owned.owner):
+        for deed, act in deeds.items():
+            answer = act(ctx, owned, headers)
+            evidence.append(Evidence(f"{deed} with {name}", str(answer.status), "401"))
+            if outcome(owned.owner.auth, answer) != "accepted" or _reads(ctx, owned, headers):
+                continue
+            if _done(ctx, owned, deed):
+                open_.append(f"{deed} with {name.partition(' (')[0]}")
+            if deed == "deletion" and open_:
+                return _finding(open_, evidence)
+    return _finding(open_, evidence)
+
+
+def _finding(open_: list[str], evidence: list[Evidence]) -> Finding:
+    if open_:
+        return failed(f"What reading refuses is good enough for writing: {', '.join(open_)}.", *evidence)
+    return passed("What reading refuses is refused for writing as well.", *evidence)
+
+
+def _trials(ctx: Context, session: Session) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """What is sent in place of a good token; the log-out comes last, as it ends the session."""
+    yield "no token", {}
+    for name, token in _tokens(ctx, session):
+        ctx.redact.add([token])
+        yield f"{name} ({fingerprint(token)})", session.headers_with(token)
+    if session.auth.logout is not None:
+        answer = sessions.log_out(ctx, session)
+        if answer is not None and answer.status < 400:
+            yield "a token after its log-out", session.headers
+
+
+def _tokens(ctx: Context, session: Session) -> Iterator[tuple[str, str]]:
+    yield "a token that is none", f"maestro-{ctx.nonce}"
+    parts = parse(session.access_token)
+    if parts is not None:
+        flipped = bytes(byte ^ 0xFF for byte in parts.signature)
+        yield "a changed signature", f"{parts.signed.decode()}.{encode64(flipped)}"
+        yield "alg none", f"{unsigned({**parts.header, 'alg': 'none'}, parts.claims)}."
+        try:
+            _, key = forger(ctx)
+        except (ControlFailed, NotConfigured):
+            pass  # nothing can be forged, as security.jwt-time says
+        else:
+            begun, ended = int(session.issued_at) - 2 * HOUR, int(session.issued_at) - HOUR
+            past = {name: begun for name in ("iat", "nbf") if name in parts.claims}
+            yield "a token that ended an hour ago", forge(parts.header, changed(parts.claims, **past, exp=ended), key)
+    if session.refresh_token is not None:
+        yield "a refresh token", session.refresh_token
+
+
+def _change(ctx: Context, owned: Owned, headers: Mapping[str, str]) -> Answer:
+    endpoint = ctx.require(settings_of(ctx).update, "api.isolation.update")
+    values = {"nonce": f"{ctx.nonce}ax", "id": owned.id, **tenant_in(ctx, endpoint, owned.owner)}
+    return send(ctx, endpoint, values, default_method="PATCH", headers=headers)
+
+
+def _delete(ctx: Context, owned: Owned, headers: Mapping[str, str]) -> Answer:
+    path = path_of(ctx, ctx.require(settings_of(ctx).delete, "api.isolation.delete"), owned.id)
+    return ctx.http.request("DELETE", path, headers=headers)
+
+
+def _reads(ctx: Context, owned: Owned, headers: Mapping[str, str]) -> bool:
+    """Whether it opens api.auth.protected as well: then it is not the writing's fault, and another check says so."""
+    return outcome(owned.owner.auth, sessions.protected(ctx, headers)) == "accepted"
+
+
+def _done(ctx: Context, owned: Owned, deed: str) -> bool:
+    """Whether the owner sees the deed: a 2xx alone may be a page that is answered to everything."""
+    answer = get(ctx, owned.owner, owned.id)
+    if answer.status in (401, 403):  # logged out meanwhile
+        answer = get(ctx, sessions.for_account(ctx, 0), owned.id)
+    if deed == "deletion":
+        marked = owned.mark is not None and ctx.nonce.encode() not in answer.body
+        return marked or outcome(owned.owner.auth, answer) == "refused"
+    endpoint = ctx.require(settings_of(ctx).update, "api.isolation.update")
+    if "{nonce}" not in str(endpoint.body):
+        return answer.body != owned.read.body
+    return f"{ctx.nonce}ax".encode() in answer.body
