@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from itertools import pairwise
 from math import comb
 from statistics import median
 
@@ -11,6 +10,7 @@ from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, fa
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.http import Answer
 from maestro_cli.observe.session import LOGIN_REQUESTS
+from maestro_cli.observe.token_headers import cookies_of
 
 MOST = 20
 """Most wrong passwords for the real account; api.auth.wrong_passwords says how many, 2 where it says nothing."""
@@ -21,6 +21,12 @@ FINE_S, FINE_SHARE = 0.002, 0.05
 CONFIRMING = 3
 CLEAR_S = 0.01
 """A smaller difference is not seen over a network."""
+_IDS = re.compile(r"[0-9a-fA-F-]{16,}")
+_IDS_AND_NUMBERS = re.compile(r"[0-9a-fA-F-]{16,}|\d+")
+_PASSING = re.compile(
+    r"date|connection|keep-alive|transfer-encoding|content-length|retry-after|x-?rate-?limit|ratelimit|set-cookie$|age$"
+)
+"""Names of headers that come and go by themselves; cookies are compared by their own names."""
 
 
 @check(
@@ -36,7 +42,7 @@ def user_enumeration(ctx: Context) -> Finding:
     """A wrong password and an unknown user are refused alike, and equally fast.
 
     Why: a list of who has an account is half of an attack on passwords, and an offence to privacy by itself.
-    Fails when: status, body or time of the two refusals differ: an unknown user is answered clearly sooner (or later)
+    Fails when: status, headers, body or time of the two refusals differ: an unknown user is answered clearly sooner (or later)
     than a wrong password. The first account gets two wrong passwords in a row and then, by the probes that log in anew,
     right ones: fewer than a lock-out counts. With two, only a refusal twice as fast is told from chance; where
     api.auth.wrong_passwords allows nine or more (up to 20), each beside an unknown user's, a sign test at 0.4 % tells
@@ -91,18 +97,31 @@ def _difference(known: list[Answer], unknown: list[Answer], user: str, stranger:
     for one, other in zip(known, unknown, strict=True):
         if one.status != other.status:
             return "status"
-    bodies = [_plain(answer, user) for answer in known]
-    if any(one != other for one, other in pairwise(bodies)):
-        return None  # it differs from itself: nothing can be read from it
-    if any(_plain(answer, stranger) != bodies[0] for answer in unknown):
-        return "answer"
+    if _told_apart([_header_names(answer) for answer in known], [_header_names(answer) for answer in unknown]):
+        return "headers"
+    # Numbers count as long as they are the same each time: an error code does, a count of attempts does not.
+    for volatile in (_IDS, _IDS_AND_NUMBERS):
+        ours = [_plain(answer, user, volatile) for answer in known]
+        theirs = [_plain(answer, stranger, volatile) for answer in unknown]
+        if _told_apart(ours, theirs) or (volatile is _IDS_AND_NUMBERS and len(known) == 1 and ours != theirs):
+            return "answer"
     return None
 
 
-def _plain(answer: Answer, user: str) -> str:
+def _told_apart(known: list[str], unknown: list[str]) -> bool:
+    """Whether each kind is alike every time, and the two are not: what differs from itself tells nothing."""
+    return len(known) > 1 and len(set(known)) == len(set(unknown)) == 1 and known[0] != unknown[0]
+
+
+def _header_names(answer: Answer) -> str:
+    """The names of the headers and of the cookies, but for those that depend on the connection or on a count."""
+    names = {name for name, _ in answer.all_headers if not _PASSING.match(name)}
+    return " ".join(sorted(names | {f"cookie {name}" for name in cookies_of(answer)}))
+
+
+def _plain(answer: Answer, user: str, volatile: re.Pattern[str]) -> str:
     """A body without what changes anyway: the name that was sent, ids, times."""
-    text = answer.body[:20_000].decode("utf-8", "replace").replace(user, "{user}")
-    return re.sub(r"[A-Za-z0-9_+/=-]{32,}|[0-9a-fA-F-]{16,}|\d{2,}", "#", text)
+    return volatile.sub("#", answer.body[:20_000].decode("utf-8", "replace").replace(user, "{user}"))
 
 
 def _one_sided(known: list[Answer], unknown: list[Answer]) -> bool:

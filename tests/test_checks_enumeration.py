@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from check_support import context, expect, run_check
-from small_api import Asked, Said, make_pair, serving
+from small_api import Answering, Asked, Said, make_pair, serving
 
 from maestro_cli.model import CheckResult
 
@@ -34,7 +34,7 @@ class Sluggish:
         return Said(401, b"no")
 
 
-def look(folder: Path, service: Sluggish, more: str = "") -> CheckResult:
+def look(folder: Path, service: Answering, more: str = "") -> CheckResult:
     with serving(service, tls=make_pair(folder / "certs")) as port:
         login = f"login: {{path: /login}}, accounts: [{{username: ann@example.test, password: {WORD}}}]"
         yaml = f"api: {{url: 'https://localhost:{port}', ca_file: certs/cert.pem, auth: {{{login}{more}}}}}\n"
@@ -57,3 +57,48 @@ def test_equal_times_pass_whatever_the_number(project: Path) -> None:
     two = Sluggish(0.03, 0.03)
     expect(look(project, two), "pass")
     assert two.wrong == 2, "no more than a lock-out forgives, where nobody says how many"
+
+
+class Telling:
+    """Refuses both with 401, and adds something to one of the two."""
+
+    def __init__(self, known: dict[str, object], unknown: dict[str, object], **headers: str) -> None:
+        self.members = {True: known, False: unknown}
+        self.headers = headers
+        self.asked = 0
+
+    def __call__(self, asked: Asked) -> Said:
+        body = json.loads(asked.body)
+        if asked.path != "/login" or (body["username"] == "ann@example.test" and body["password"] == WORD):
+            return Said(200, b'{"access_token": "abc"}')
+        self.asked += 1
+        known = body["username"] == "ann@example.test"
+        members = {name: self.asked if value == "count" else value for name, value in self.members[known].items()}
+        return Said(401, json.dumps({"error": "no", **members}).encode(), self.headers if known else {})
+
+
+@pytest.mark.parametrize(
+    ("service", "word"),
+    [
+        (Telling({"attempts_left": "count"}, {}), "answer"),
+        (Telling({"code": 1001}, {"code": 1002}), "answer"),
+        (Telling({}, {}, **{"Set-Cookie": "last_user=1; Secure; HttpOnly; SameSite=Strict"}), "headers"),
+        (Telling({}, {}, **{"X-Locked": "0"}), "headers"),
+    ],
+    ids=["count-for-one", "code", "cookie", "header"],
+)
+def test_what_only_one_refusal_holds_tells(project: Path, service: Telling, word: str) -> None:
+    expect(look(project, service), "fail", f"by the {word}")
+
+
+@pytest.mark.parametrize(
+    "service",
+    [
+        Telling({"request": "count"}, {"request": "count"}),
+        Telling({}, {}),
+        Telling({}, {}, **{"X-RateLimit-Remaining": "3", "Retry-After": "1"}),
+    ],
+    ids=["volatile", "alike", "limit"],
+)
+def test_what_changes_anyway_tells_nothing(project: Path, service: Telling) -> None:
+    expect(look(project, service), "pass")
