@@ -21,8 +21,8 @@ FINE_S, FINE_SHARE = 0.002, 0.05
 CONFIRMING = 3
 CLEAR_S = 0.01
 """A smaller difference is not seen over a network."""
-_IDS = re.compile(r"[0-9a-fA-F-]{16,}")
-_IDS_AND_NUMBERS = re.compile(r"[0-9a-fA-F-]{16,}|\d+")
+_IDS = re.compile(r"[A-Za-z0-9_+/=-]{32,}|[0-9a-fA-F-]{16,}")
+_IDS_AND_NUMBERS = re.compile(rf"{_IDS.pattern}|\d+")
 _PASSING = re.compile(
     r"date|connection|keep-alive|transfer-encoding|content-length|retry-after|x-?rate-?limit|ratelimit|set-cookie$|age$"
 )
@@ -100,11 +100,14 @@ def _difference(known: list[Answer], unknown: list[Answer], user: str, stranger:
     if _told_apart([_header_names(answer) for answer in known], [_header_names(answer) for answer in unknown]):
         return "headers"
     # Numbers count as long as they are the same each time: an error code does, a count of attempts does not.
-    for volatile in (_IDS, _IDS_AND_NUMBERS):
-        ours = [_plain(answer, user, volatile) for answer in known]
-        theirs = [_plain(answer, stranger, volatile) for answer in unknown]
-        if _told_apart(ours, theirs) or (volatile is _IDS_AND_NUMBERS and len(known) == 1 and ours != theirs):
-            return "answer"
+    ours, theirs = (
+        [_plain(answer, name, _IDS) for answer in kind] for kind, name in ((known, user), (unknown, stranger))
+    )
+    if _told_apart(ours, theirs):
+        return "answer"
+    ours = [_plain(answer, user, _IDS_AND_NUMBERS) for answer in known]
+    if len(set(ours)) == 1 and any(_plain(answer, stranger, _IDS_AND_NUMBERS) != ours[0] for answer in unknown):
+        return "answer"  # where it differs from itself, nothing can be read from it
     return None
 
 
