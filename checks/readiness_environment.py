@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import takewhile
 
 from maestro_cli.api import (
     Context,
@@ -23,11 +24,20 @@ from maestro_cli.observe.answers import GOOD_REQUESTS
 from maestro_cli.observe.environment_names import MEANINGS, debug_switches, environment_names
 from maestro_cli.observe.not_found import is_fallback_page
 
+_PAGE = re.compile(rb"swagger[- ]?ui|elements-api|scalar", re.IGNORECASE)
+_DESCRIPTION = re.compile(rb'"(?:openapi|swagger)"\s*:\s*"|^\s*(?:openapi|swagger):\s', re.MULTILINE)
+_EITHER = re.compile(_PAGE.pattern + b"|" + _DESCRIPTION.pattern, re.IGNORECASE | re.MULTILINE)
 _DOCS = {
-    "/docs": re.compile(rb"swagger-ui|SwaggerUIBundle|elements-api|scalar", re.IGNORECASE),
+    "/docs": _EITHER,
     "/redoc": re.compile(rb"redoc", re.IGNORECASE),
-    "/openapi.json": re.compile(rb'"(?:openapi|swagger)"\s*:\s*"'),
+    "/openapi.json": _DESCRIPTION,
+    # Where other frameworks have them: Spring, ASP.NET, NestJS, Fastify, Hono.
+    **dict.fromkeys(("/swagger", "/swagger-ui.html", "/swagger/index.html", "/ui", "/documentation"), _PAGE),
+    **dict.fromkeys(("/api-docs", "/doc"), _EITHER),
+    **dict.fromkeys(("/swagger.json", "/v3/api-docs", "/documentation/json"), _DESCRIPTION),
 }
+_BESIDE = ("/docs", "/openapi.json", "/api-docs")
+"""What is looked for under the paths' own prefix, too: /api/v1, where both login and api.auth.protected begin so."""
 _DEBUG_PAGE = re.compile(
     rb"Traceback \(most recent call last\)|<code>DEBUG = True</code>|Werkzeug Debugger|You're seeing this error because"
     rb"|Whoops, looks like something went wrong|at Object\.<anonymous>|Action Controller: Exception caught"
@@ -38,7 +48,7 @@ _DEBUG_PAGE = re.compile(
     "readiness.environment",
     component="configuration",
     priority="high",
-    requests=7 + GOOD_REQUESTS,
+    requests=2 + 2 * len(_DOCS) + len(_BESIDE) + GOOD_REQUESTS,
     faults=("docs-open", "environment-misnamed", "debug-on"),
 )
 def environment(ctx: Context) -> Finding:
@@ -111,9 +121,13 @@ def _behaviour(ctx: Context) -> Iterator[Finding]:
     # An API behind a path prefix has its documentation there, or at the host's root.
     places = (False, True) if ctx.http.prefix else (False,)
     answers = {(path, root): ctx.http.get(path, from_root=root) for path in _DOCS for root in places}
+    beside = _common_prefix(ctx)
+    answers |= {(beside + path, False): ctx.http.get(beside + path) for path in _BESIDE if beside}
     open_ones = list(
         dict.fromkeys(
-            path for (path, _), answer in answers.items() if answer.status == 200 and _DOCS[path].search(answer.body)
+            path
+            for (path, _), answer in answers.items()
+            if answer.status == 200 and _DOCS[path.removeprefix(beside)].search(answer.body)
         )
     )
     if open_ones:
@@ -122,3 +136,15 @@ def _behaviour(ctx: Context) -> Iterator[Finding]:
     else:
         seen = ", ".join(f"{path} {answer.status}" for (path, _), answer in answers.items())
         yield passed("No documentation is open.", Evidence("documentation", seen, "closed in production"))
+
+
+def _common_prefix(ctx: Context) -> str:
+    """What the paths of the login and of api.auth.protected both begin with: `/api/v1`; nothing where they do not."""
+    auth = ctx.settings.api.auth if ctx.settings.api is not None else None
+    if auth is None or auth.login is None or auth.protected is None:
+        return ""
+    alike = takewhile(
+        lambda pair: pair[0] == pair[1] and "{" not in pair[0],
+        zip(auth.login.path.split("/")[:-1], auth.protected.split("/")[:-1], strict=False),
+    )
+    return "/".join(one for one, _ in alike)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 
 from maestro_cli.api import Context, Evidence, Finding, check, failed, passed
+from maestro_cli.observe import session as sessions
 from maestro_cli.observe.answers import ANSWER_REQUESTS, answers
-from maestro_cli.observe.session import for_account
+from maestro_cli.observe.http import Answer
+from maestro_cli.observe.session import LOGIN_REQUESTS, for_account
 
 FLAGS = ("Secure", "HttpOnly", "SameSite")
 
@@ -15,15 +17,15 @@ FLAGS = ("Secure", "HttpOnly", "SameSite")
     "security.cookies",
     component="security",
     priority="medium",
-    requests=ANSWER_REQUESTS,
+    requests=ANSWER_REQUESTS + LOGIN_REQUESTS + 1,
     deadline_s=20,
-    faults=("cookie-not-secure", "cookie-not-httponly", "cookie-no-samesite"),
+    faults=("cookie-not-secure", "cookie-not-httponly", "cookie-no-samesite", "cookie-weaker-after-refresh"),
 )
 def cookies(ctx: Context) -> Finding:
     """Every cookie is Secure, HttpOnly and SameSite.
 
     Why: a session cookie without them is sent over plain HTTP, read by any script, and added to other sites' requests.
-    Fails when: a cookie that the login or another answer sets lacks Secure (over HTTPS), HttpOnly (a CSRF token, which
+    Fails when: a cookie that the login, the refresh or another answer sets lacks Secure (over HTTPS), HttpOnly (a CSRF token, which
     scripts have to read, may) or SameSite, or has SameSite=None without Secure.
     Fix: set all three where the cookie is made; `__Host-` in front of its name makes browsers insist.
     Source: OWASP ASVS 5.0 3.3.1 to 3.3.4; RFC 6265bis §4.1.2
@@ -31,7 +33,7 @@ def cookies(ctx: Context) -> Finding:
     for_account(ctx, 0)
     https = ctx.http.base.startswith("https:")
     evidence, broken = [], []
-    looked = answers(ctx)
+    looked = [*answers(ctx), *_refreshed(ctx)]
     for name, answer in looked:
         for header, value in answer.all_headers:
             cookie, has, lacking = _judge(value, https=https) if header == "set-cookie" else ("", [], [])
@@ -51,6 +53,20 @@ def cookies(ctx: Context) -> Finding:
     if not https:
         return passed("Every cookie is HttpOnly and SameSite; Secure is not asked of an API over http://.", *evidence)
     return passed("Every cookie is Secure, HttpOnly and SameSite.", *evidence)
+
+
+def _refreshed(ctx: Context) -> list[tuple[str, Answer]]:
+    """The answer of a refresh, of a login of its own, where the tokens are cookies: it sets them anew."""
+    session = for_account(ctx, 0)
+    login, endpoint = session.auth.login, session.auth.refresh
+    held = login is not None and any(
+        (place or "").startswith("cookie:") for place in (login.token, login.refresh_token)
+    )
+    writes = not ctx.read_only and (ctx.environment != "production" or ctx.probe_production)
+    if not held or endpoint is None or session.refresh_token is None or not writes:
+        return []
+    own = sessions.fresh(ctx, 0)
+    return [("the refresh", sessions.refresh(ctx, own.refresh_token or "", own))]
 
 
 def _judge(value: str, *, https: bool) -> tuple[str, list[str], list[str]]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from maestro_cli.api import Context, Evidence, Finding, check, combine, errored, failed, passed
+from maestro_cli.observe.closed_place import closed_place
 from maestro_cli.observe.http import Answer
+from maestro_cli.observe.session import LOGIN_REQUESTS
 
 HOSTILE = "https://maestro-probe.invalid"
 """`.invalid` belongs to nobody (RFC 2606), so no list can mean it."""
@@ -17,15 +19,21 @@ _ALLOWED, _CREDENTIALS = "access-control-allow-origin", "access-control-allow-cr
     "security.cors",
     component="security",
     priority="high",
-    requests=2 * (MAXIMUM_ORIGINS + 1),
-    faults=("cors-any-origin", "cors-wildcard", "cors-origin-missing", "cors-preflight-refused"),
+    requests=2 * (MAXIMUM_ORIGINS + 1) + 2 + LOGIN_REQUESTS,
+    faults=(
+        "cors-any-origin",
+        "cors-any-origin-inside",
+        "cors-wildcard",
+        "cors-origin-missing",
+        "cors-preflight-refused",
+    ),
 )
 def cors(ctx: Context) -> Finding:
     """The configured origins work, and no other.
 
     Why: an origin that is allowed reads its visitors' data with their cookies; one that is missing is an outage.
     Fails when: a GET or a preflight from an origin of api.cors.origins is not allowed, or one from a foreign origin is,
-    by name or by `*`.
+    by name or by `*`, at api.cors.path or at api.auth.protected.
     Fix: list the origins in the CORS settings of the service, whole and exactly; never `*` together with credentials.
     Source: Fetch standard, CORS protocol; OWASP ASVS 5.0 3.4.2
     """
@@ -37,11 +45,15 @@ def cors(ctx: Context) -> Finding:
     for origin in (HOSTILE, *origins):
         for method, answer in _ask(ctx, path, origin):
             findings.append(_judge(origin, method, answer))
+    for inside, token in closed_place(ctx, path):
+        findings += [
+            _judge(HOSTILE, f"{method} {inside}", answer) for method, answer in _ask(ctx, inside, HOSTILE, token)
+        ]
     return _summary(findings, len(origins))
 
 
-def _ask(ctx: Context, path: str, origin: str) -> Iterator[tuple[str, Answer]]:
-    yield "GET", ctx.http.get(path, headers={"Origin": origin})
+def _ask(ctx: Context, path: str, origin: str, token: Mapping[str, str] | None = None) -> Iterator[tuple[str, Answer]]:
+    yield "GET", ctx.http.get(path, headers={**(token or {}), "Origin": origin})
     preflight = {"Origin": origin, "Access-Control-Request-Method": "GET"}
     yield "preflight", ctx.http.request("OPTIONS", path, headers=preflight)
 

@@ -16,10 +16,17 @@ _INSIDE = (
     r"|(loaded_?)?modules|settings|config)[\"']?\s*[:=])"
 )
 """What a debug page holds."""
+_VARIABLES = r"^(\s*#.*\n|\s*\n)*\s*(export\s+)?[A-Z][A-Z0-9_]*\s*="
+_DUMP = r"(?im)^(-- .*\bdump\b|create table |insert into )"
 PATHS: tuple[tuple[str, str], ...] = (
     ("/.git/HEAD", r"^(ref: refs/|[0-9a-f]{40}\s*$)"),
     ("/.git/config", r"(?m)^\s*\[(core|remote)\b"),
-    ("/.env", r"^(\s*#.*\n|\s*\n)*\s*(export\s+)?[A-Z][A-Z0-9_]*\s*="),
+    ("/.env", _VARIABLES),
+    *((path, _VARIABLES) for path in ("/.env.production", "/.env.local", "/.env.bak")),
+    *((path, _DUMP) for path in ("/backup.sql", "/dump.sql")),
+    ("/.DS_Store", r"Bud1"),
+    ("/package.json", r"\"(dependencies|devDependencies|scripts)\"\s*:"),
+    ("/docker-compose.yml", r"(?m)^services:"),
     ("/metrics", r"(?m)^# (HELP|TYPE) "),
     ("/debug/pprof/", r"(?i)goroutine|pprof"),
     ("/debug/vars", r"\"(cmdline|memstats)\""),
@@ -28,7 +35,7 @@ PATHS: tuple[tuple[str, str], ...] = (
     ("/phpinfo.php", r"(?i)<title>phpinfo\(\)|php version"),
     ("/console", r"(?i)werkzeug|interactive console"),
     *((path, _INSIDE) for path in ("/debug", "/_debug", "/debug/info")),
-    *((path, _SECRETS) for path in ("/env", "/config")),
+    *((path, _SECRETS) for path in ("/env", "/config", "/config.json", "/appsettings.json")),
 )
 """Path, and what its content looks like if it is there."""
 DOCUMENTATION = (("/openapi.json", r"\"(openapi|swagger)\"\s*:"),)
@@ -41,13 +48,22 @@ _VERSION = re.compile(r"[A-Za-z][\w.+-]*/\d+(\.\d+)+")
     priority="high",
     requests=GOOD_REQUESTS + MISSING_REQUESTS + 2 * (len(PATHS) + len(DOCUMENTATION)) + 2,
     deadline_s=20,
-    faults=("trace-echo", "git-exposed", "env-exposed", "metrics-open", "debug-page"),
+    faults=(
+        "trace-echo",
+        "git-exposed",
+        "env-exposed",
+        "dump-exposed",
+        "manifest-exposed",
+        "metrics-open",
+        "debug-page",
+    ),
 )
 def exposure(ctx: Context) -> Finding:
     """Neither repository, environment file, metrics nor debug pages are served.
 
     Why: a repository or an .env file hands over the keys; metrics and debug pages tell an attacker where to look.
-    Fails when: TRACE echoes the request, or /.git/HEAD, /.env, /metrics or a debug page is served, under api.url or
+    Fails when: TRACE echoes the request, or /.git/HEAD, /.env (or its copies), a database dump, package.json or another file
+    of the checkout, /metrics or a debug page is served, under api.url or
     under the host's root, or a 404 is a debug page. Versions in the Server header, and openapi.json in production, are
     warnings.
     Fix: serve a folder of its own and never the checkout; ask for a token at /metrics; refuse TRACE; switch debug mode

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from maestro_cli.api import Context, Evidence, Finding, check, errored, failed, passed
 from maestro_cli.observe.answers import trace_in
+from maestro_cli.observe.control import protected_answers
+from maestro_cli.observe.http import Answer
 from maestro_cli.observe.malformed import INSIDE_REQUESTS, MALFORMED_REQUESTS, inside_answers, malformed_answers
 from maestro_cli.observe.session import LOGIN_REQUESTS, for_account
 
@@ -12,16 +14,16 @@ from maestro_cli.observe.session import LOGIN_REQUESTS, for_account
     "security.malformed-body",
     component="security",
     priority="medium",
-    requests=LOGIN_REQUESTS + MALFORMED_REQUESTS + INSIDE_REQUESTS,
-    faults=("malformed-500", "debug-errors"),
+    requests=LOGIN_REQUESTS + MALFORMED_REQUESTS + INSIDE_REQUESTS + 3,
+    faults=("malformed-500", "debug-errors", "token-errors-told"),
 )
 def malformed_body(ctx: Context) -> Finding:
     """A malformed body is refused, and the refusal shows nothing of the inside.
 
     Why: an error that nobody expected is an error that nobody handles; its stack trace is a map for attackers.
     Fails when: broken JSON, wrong types or bytes that are no text, sent to api.auth.login, are answered 5xx or 2xx, or
-    with a stack trace; or broken JSON sent to api.isolation.create, or a strange id to api.isolation.read, with a stack
-    trace.
+    with a stack trace or an error of the database; or broken JSON sent to api.isolation.create, a strange id to
+    api.isolation.read or a broken token to api.auth.protected, with one of these.
     Fix: validate bodies before using them, and answer unexpected errors with a plain 500 that says nothing; switch debug
     mode off.
     Source: OWASP ASVS 5.0 2.2.1, 16.5.1; CWE-209
@@ -40,13 +42,13 @@ def malformed_body(ctx: Context) -> Finding:
             crashed.append(short)
         elif answer.status < 300 and not _refused(ctx, answer.body):
             taken.append(short)
-    for name, answer in inside_answers(ctx):
+    for name, answer in (*inside_answers(ctx), *_broken_token(ctx)):
         trace = trace_in(answer.body)
         evidence.append(Evidence(name, f"{answer.status}{f', with {trace!r}' if trace else ''}", "no stack trace"))
         if trace:
             telling.append(name)
     if telling:
-        return failed(f"A stack trace is answered to {', '.join(telling)}.", *evidence)
+        return failed(f"A stack trace or an error of the database is answered to {', '.join(telling)}.", *evidence)
     if crashed:
         return failed(f"The login fails with an internal error at {', '.join(crashed)}.", *evidence)
     if taken:
@@ -54,6 +56,13 @@ def malformed_body(ctx: Context) -> Finding:
     if busy:
         return errored(f"The login was not available for {', '.join(busy)}.", *evidence)
     return passed("Malformed bodies are refused.", *evidence)
+
+
+def _broken_token(ctx: Context) -> list[tuple[str, Answer]]:
+    if for_account(ctx, 0).auth.protected is None:
+        return []
+    looked = protected_answers(ctx)
+    return [("a token that is none", looked.garbage), ("a request without a token", looked.missing)]
 
 
 def _refused(ctx: Context, body: bytes) -> bool:

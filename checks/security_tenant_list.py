@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, failed, passed
 from maestro_cli.observe import session as sessions
+from maestro_cli.observe.endpoint import fill, with_query
+from maestro_cli.observe.http import Answer
 from maestro_cli.observe.session import LOGIN_REQUESTS
 from maestro_cli.observe.tenant_objects import (
     OBJECT_REQUESTS,
+    Owned,
+    holds_id,
     list_of,
     lists,
     names_tenant,
@@ -15,21 +21,26 @@ from maestro_cli.observe.tenant_objects import (
     strangers_list,
 )
 
+FIELDS = 3
+"""Most fields of the configured body that are tried as filters."""
+SEARCHES = ("q", "search")
+
 
 @check(
     "security.tenant-list",
     component="multi_tenancy",
     priority="critical",
     writes=True,
-    requests=2 * LOGIN_REQUESTS + OBJECT_REQUESTS + 3,
-    faults=("tenant-list-leaks", "tenant-list-unscoped"),
+    requests=2 * LOGIN_REQUESTS + OBJECT_REQUESTS + 3 + FIELDS + len(SEARCHES),
+    faults=("tenant-list-leaks", "tenant-list-unscoped", "tenant-filter-unscoped"),
 )
 def tenant_list(ctx: Context) -> Finding:
     """A list holds the objects of one's own tenant only.
 
     Why: a query without its WHERE looks right in every test that has one tenant.
     Fails when: the list at api.isolation.list, asked for by the second account, holds the object that the first one has
-    just made.
+    just made: as it is, or filtered by a field of the object (`?name=…`, after api.isolation.create.body) or searched
+    (`?q=…`).
     Fix: add the tenant to the query in one place that no query passes by, or let row-level security do it.
     Source: OWASP API1:2023; OWASP ASVS 5.0 8.2.2
     """
@@ -63,6 +74,34 @@ def tenant_list(ctx: Context) -> Finding:
         )
     if holds:
         return failed(f"The list of {stranger.account.username} holds another tenant's object.", *evidence)
+    queries = [] if names_tenant(path) else _filtered(ctx, owned, answer, evidence)
+    if queries:
+        found = " and ".join(queries)
+        return failed(
+            f"The list of {stranger.account.username}, filtered by {found}, holds another tenant's object.", *evidence
+        )
     if not 200 <= answer.status < 300:
         raise ControlFailed(f"{stranger.account.username} has no list at all: GET {path} is answered {answer.status}")
     return passed(f"The list of {stranger.account.username} holds nothing of another tenant.", *evidence)
+
+
+def _filtered(ctx: Context, owned: Owned, plain: Answer, evidence: list[Evidence]) -> list[str]:
+    """The names of filters that let the object through: a query of its own may have no WHERE of its own."""
+    settings = settings_of(ctx)
+    path = ctx.require(settings.list, "api.isolation.list")
+    name = settings.create.id.rpartition(".")[2]
+    if owned.mark is None or holds_id(plain.json(), owned.id, name):
+        return []  # nothing would tell an own object from the other one
+    written = fill(settings.create.body or {}, {"nonce": owned.mark})
+    fields = {key: value for key, value in written.items() if isinstance(value, str | int) and "{" not in str(value)}
+    tries = {**dict(list(fields.items())[:FIELDS]), **dict.fromkeys(SEARCHES, owned.mark)}
+    stranger, found = sessions.for_account(ctx, 1), []
+    for key, value in tries.items():
+        query = f"{quote(key, safe='')}={quote(str(value), safe='')}"
+        answer = ctx.http.get(with_query(path, query), headers=stranger.headers)
+        # Its mark alone may be the query, repeated in a link; with its id it is the object.
+        leaks = lists(answer, owned, settings.create.id) and holds_id(answer.json(), owned.id, name)
+        seen = f"{answer.status}, {'holds' if leaks else 'does not hold'} the object"
+        evidence.append(Evidence(f"GET {path} with {key}=…, by {stranger.account.username}", seen, "does not hold it"))
+        found += [key] if leaks else []
+    return found

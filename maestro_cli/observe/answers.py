@@ -1,4 +1,4 @@
-"""Answers of every kind that the API gives anyway: a good one, a 401, a 404, a 500; asked for once per run."""
+"""Answers of every kind that the API gives anyway: a good one, a 401, a 404, a 400, a 500; asked for once per run."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ _TRACES = (
     rb"|<code>DEBUG = True</code>|Werkzeug Debugger|__debugger__|<title>Starlette Debugger"
     rb"|Whoops, looks like something went wrong|Action Controller: Exception caught|Symfony Exception"
     rb"|\b(?:psycopg2?|sqlalchemy|sqlite3|pymysql|MySQLdb|asyncpg|django\.db\.utils)\.[\w.]*(?:Error|Exception|errors)\b"
+    rb"|SQLITE_[A-Z]{4,}: |\bnear \\?\"[^\"\n]{1,40}\\?\": syntax error|\bsyntax error at or near \\?\"|unterminated quoted string"
+    rb"|invalid input syntax for (?:type )?\w+: |relation \\?\"\w+\\?\" does not exist|ER_[A-Z]+_ERROR\b"
     rb"|SQLSTATE\[|ORA-\d{5}|You have an error in your SQL syntax|Sequelize\w*Error|PrismaClient\w+Error"
     rb"|System\.[\w.]*Exception:|\.cs:line \d+|panicked at [\w/.-]+\.rs:\d+"
 )
@@ -99,9 +101,14 @@ def _answers(ctx: Context) -> list[tuple[str, Answer]]:
         raise ControlFailed(f"GET {api.health_path} is answered {health.status}, so there is no good answer to look at")
     found.append(("GET a path that does not exist", missing_answer(ctx)))
     try:
-        crashed = [row for row in malformed_answers(ctx) if row[1].status >= 500]
+        malformed = malformed_answers(ctx)
     except Unreachable:
         raise
     except MaestroError:
-        crashed = []
-    return found + crashed[:1]
+        malformed = []
+    seen = {401, 404, 429, 502, 503, 504}
+    for name, answer in malformed:
+        if answer.status >= 400 and answer.status not in seen:
+            seen.add(answer.status)
+            found.append((name, answer))
+    return found

@@ -45,7 +45,7 @@ def problems_of(answer: Answer, *, https: bool, private: bool) -> list[Problem]:
     found += _referrer(answer)
     cache = (answer.header("cache-control") or "").lower()
     if private and not any(word in cache for word in ("no-store", "no-cache", "private")):
-        found.append(Problem("no Cache-Control", fails=False))
+        found.append(Problem(f"Cache-Control {cache}" if cache else "no Cache-Control", fails=False))
     return found
 
 

@@ -256,7 +256,7 @@ def lists(answer: Answer, owned: Owned, place: str) -> bool:
         return False
     if owned.mark is not None:
         return owned.mark.encode() in answer.body
-    return _holds_id(answer.json(), owned.id, place.rpartition(".")[2])
+    return holds_id(answer.json(), owned.id, place.rpartition(".")[2])
 
 
 def _holds(value: Any, wanted: Any) -> bool:
@@ -267,11 +267,12 @@ def _holds(value: Any, wanted: Any) -> bool:
     return isinstance(value, list) and any(_holds(item, wanted) for item in value)
 
 
-def _holds_id(value: Any, wanted: str, name: str) -> bool:
+def holds_id(value: Any, wanted: str, name: str) -> bool:
+    """Whether an object with this id, under this name, is anywhere in a JSON answer."""
     if isinstance(value, Mapping):
         own = value.get(name)
-        return (own is not None and str(own) == wanted) or any(_holds_id(item, wanted, name) for item in value.values())
-    return isinstance(value, list) and any(_holds_id(item, wanted, name) for item in value)
+        return (own is not None and str(own) == wanted) or any(holds_id(item, wanted, name) for item in value.values())
+    return isinstance(value, list) and any(holds_id(item, wanted, name) for item in value)
 
 
 def tenant_named(ctx: Context, owned: Owned) -> Tenant:

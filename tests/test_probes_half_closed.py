@@ -1,0 +1,145 @@
+"""What is closed at one place and open at the next: another path, another answer, another question of the same list."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from check_support import context, expect, run_check
+from other_service import OtherService, Shape, configuration
+from small_api import Asked, Said, serving
+
+from maestro_cli.model import CheckResult
+from maestro_cli.observe.answers import trace_in
+
+ORIGIN = "https://app.example.test"
+SERVED = {
+    "dump-exposed": ("/backup.sql", b"-- PostgreSQL database dump\nCREATE TABLE users (id int);\n"),
+    "manifest-exposed": ("/package.json", b'{"name": "notes", "dependencies": {"fastify": "5"}}'),
+    "docs-elsewhere": ("/swagger-ui.html", b"<html><title>Swagger UI</title></html>"),
+    "docs-beside": ("/v2/openapi.json", b'{"openapi": "3.1.0", "paths": {}}'),
+}
+
+
+class HalfClosed(OtherService):
+    """The other service behind one more layer, which is right where one looks first."""
+
+    half: str = ""
+
+    def __call__(self, asked: Asked) -> Said:
+        path = urlsplit(asked.path).path
+        if self.half in SERVED and path == SERVED[self.half][0]:
+            return Said(200, SERVED[self.half][1])
+        if path.startswith("/v2/"):
+            asked = replace(asked, path=asked.path.removeprefix("/v2"))
+        said = self._said(asked, path)
+        headers = {**said.headers, **self._cross_origin(asked, path)}
+        if self.half == "headers-missing-on-400" and said.status == 400:
+            headers = {"Content-Type": "application/json"}
+        return Said(said.status, said.body, headers)
+
+    def _said(self, asked: Asked, path: str) -> Said:
+        said = super().__call__(asked)
+        if self.half == "token-errors-told" and said.status == 401 and "authorization" in asked.headers:
+            return Said(401, b"JWSInvalid: no JWS\n    at verify (/srv/node_modules/jose/verify.js:7:13)", said.headers)
+        if self.half == "tenant-filter-unscoped" and asked.method == "GET" and path.endswith("/notes"):
+            words = parse_qs(urlsplit(asked.path).query).get("text", [])
+            rows = [row for row in self.objects.values() if row["text"] in words]
+            if words:
+                return Said(200, json.dumps({"notes": rows}).encode(), said.headers)
+        if self.half == "cookie-weaker-after-refresh" and path.endswith("/renew") and said.status == 200:
+            cookie = str(said.headers.get("Set-Cookie", "")).replace("; HttpOnly", "")
+            return Said(200, said.body, {**said.headers, "Set-Cookie": cookie})
+        return said
+
+    def _cross_origin(self, asked: Asked, path: str) -> dict[str, str]:
+        origin = asked.headers.get("origin", "")
+        inside = self.half == "cors-any-origin-inside" and path.endswith("/notes")
+        local = self.half == "cors-localhost" and origin.startswith("http://localhost:")
+        return {"Access-Control-Allow-Origin": origin} if origin and (origin == ORIGIN or inside or local) else {}
+
+
+def probed(folder: Path, half: str, check: str) -> CheckResult:
+    service = HalfClosed(Shape(algorithm="ES256", login="cookie") if check == "security.cookies" else Shape())
+    service.half = half
+    with serving(service) as port:
+        settings = json.loads(configuration(service, port))
+        settings["api"]["cors"] = {"origins": [ORIGIN]}
+        settings["service"]["environment"] = "production"
+        for place in ("login", "refresh", "logout"):
+            settings["api"]["auth"][place]["path"] = "/v2" + settings["api"]["auth"][place]["path"]
+        settings["api"]["auth"]["protected"] = "/v2/notes"
+        ctx = context(folder, json.dumps(settings))
+        ctx.probe_production = True
+        return run_check(check, ctx)
+
+
+HALVES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "cors-any-origin-inside": ("security.cors", ("/v2/notes", "foreign origin")),
+    "cors-localhost": ("security.cors-bypass", ("localhost",)),
+    "headers-missing-on-400": ("security.headers", ("on 400",)),
+    "token-errors-told": ("security.malformed-body", ("a token that is none",)),
+    "tenant-filter-unscoped": ("security.tenant-list", ("filtered by text",)),
+    "cookie-weaker-after-refresh": ("security.cookies", ("sid lacks HttpOnly", "the refresh")),
+    "dump-exposed": ("security.exposure", ("/backup.sql",)),
+    "manifest-exposed": ("security.exposure", ("/package.json",)),
+    "docs-elsewhere": ("readiness.environment", ("/swagger-ui.html",)),
+    "docs-beside": ("readiness.environment", ("/v2/openapi.json",)),
+}
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_what_is_closed_at_one_place_only_is_found(project: Path, half: str) -> None:
+    check, words = HALVES[half]
+    expect(probed(project, half, check), "fail", *words)
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_without_the_fault_nothing_is(project: Path, half: str) -> None:
+    check, _ = HALVES[half]
+    result = probed(project, "", check)
+    assert result.status in {"pass", "warn"}, result.message
+    assert "/v2" not in result.message
+
+
+def test_any_origin_inside_is_seen_by_the_look_alikes_as_well(project: Path) -> None:
+    expect(probed(project, "cors-any-origin-inside", "security.cors-bypass"), "fail", "GET /v2/notes", "null")
+
+
+def test_a_filter_that_repeats_the_question_gives_nothing_away(project: Path) -> None:
+    class Repeats(HalfClosed):
+        def _said(self, asked: Asked, path: str) -> Said:
+            said = super()._said(asked, path)
+            if asked.method != "GET" or not path.endswith("/notes") or said.status != 200:
+                return said
+            return Said(200, json.dumps({**json.loads(said.body), "self": asked.path}).encode(), said.headers)
+
+    service = Repeats(Shape(ids="integer"))
+    with serving(service) as port:
+        result = run_check("security.tenant-list", context(project, configuration(service, port)))
+    expect(result, "pass")
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        b'{"message": "SQLITE_ERROR: near \\"abc\\": syntax error"}',
+        b'near "x": syntax error',
+        b'ERROR: syntax error at or near "maestro"',
+        b'invalid input syntax for type uuid: "maestro-probe"',
+        b'relation "notes" does not exist',
+        b"ER_PARSE_ERROR: You are near",
+    ],
+)
+def test_what_a_database_says_is_of_the_inside(told: bytes) -> None:
+    assert trace_in(told) is not None
+
+
+@pytest.mark.parametrize(
+    "told", [b'{"error": "invalid input"}', b"the relation does not exist", b'{"detail": "JSON syntax error near x"}']
+)
+def test_what_a_validator_says_is_not(told: bytes) -> None:
+    assert trace_in(told) is None
