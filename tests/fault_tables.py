@@ -214,6 +214,39 @@ DATABASE: dict[str, Outside] = {
         ("DROP POLICY maestro_fault ON artifacts",),
         turns("security.tenant-rls"),
     ),
+    "rls-delete-open": Outside(
+        ("CREATE POLICY maestro_fault ON artifacts FOR DELETE USING (true)",),
+        ("DROP POLICY maestro_fault ON artifacts",),
+        turns("security.tenant-rls"),
+    ),
+    "rls-view-around": Outside(
+        ("CREATE VIEW maestro_fault AS SELECT * FROM projects", "GRANT SELECT ON maestro_fault TO maestro_app"),
+        ("DROP VIEW maestro_fault",),
+        turns("security.tenant-rls"),
+    ),
+    "rls-table-unnamed": Outside(
+        (
+            "CREATE TABLE maestro_fault AS SELECT tenant_id, name FROM projects",
+            "GRANT SELECT ON maestro_fault TO maestro_app",
+        ),
+        ("DROP TABLE maestro_fault",),
+        turns("security.tenant-rls"),
+    ),
+    "rls-tenant-preset": Outside(
+        (f"ALTER ROLE maestro_app SET app.tenant_id = '{NOBODY}'",),
+        ("ALTER ROLE maestro_app RESET app.tenant_id",),
+        turns("security.tenant-rls"),
+    ),
+    "app-role-may-become-another": Outside(
+        ("CREATE ROLE maestro_fault NOLOGIN BYPASSRLS", "GRANT maestro_fault TO maestro_app"),
+        ("DROP ROLE maestro_fault",),
+        turns("security.postgres-role"),
+    ),
+    "app-role-may-truncate": Outside(
+        ("GRANT TRUNCATE ON projects TO maestro_app",),
+        ("REVOKE TRUNCATE ON projects FROM maestro_app",),
+        turns(warned=("security.postgres-role",)),
+    ),
     "app-role-bypasses-rls": Outside(
         ("ALTER ROLE maestro_app BYPASSRLS",),
         ("ALTER ROLE maestro_app NOBYPASSRLS",),

@@ -16,11 +16,21 @@ if TYPE_CHECKING:
     from maestro_cli.config.tenancy_settings import Tenancy
     from maestro_cli.observe.context import Context
     from maestro_cli.observe.tenancy import TenantSchema
+    from maestro_cli.tenants.spec import Spec
 
 REFUSED = "42501"
 """insufficient_privilege: what a policy's WITH CHECK raises, and a missing privilege too."""
 MAXIMUM_TABLES = 200
 _SETTING = re.compile(r"current_setting\('([^']+)'")
+_BESIDE = """
+SELECT c.relname FROM pg_class c
+JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = %s AND a.attnum > 0 AND NOT a.attisdropped
+WHERE n.nspname = %s AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition
+  AND NOT c.relname = ANY (%s) AND has_column_privilege(c.oid, a.attnum, 'SELECT')
+ORDER BY 1 LIMIT %s
+"""
+"""What else holds rows of tenants: a view runs with its owner's rights, a table that nobody named has no policy."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,7 @@ def prove_rows(ctx: Context) -> RowProof:
     controls = tables = 0
     with ctx.database.transaction(read_only=False) as cursor:
         cursor.execute("SET LOCAL lock_timeout = '1s'")
+        attempts += _preset(cursor, setting)
         for table in schema.spec.tables[:MAXIMUM_TABLES]:
             if schema.catalog.column(table.name, tenancy.column) is None:
                 continue
@@ -69,6 +80,9 @@ def prove_rows(ctx: Context) -> RowProof:
             attempts += prober.read(own)
             attempts.append(prober.make(own, other))
             controls += prober.takes_own(own)
+            attempts += _open_by_text(schema, table.name)
+        for name in _beside(cursor, tenancy, schema.spec):
+            attempts += _Prober(cursor, schema.spec.qualified(name), name, tenancy.column, setting).read(own)
     if tables and not controls:
         raise ControlFailed(
             f"as the application's role even an own row is refused: is {setting} the setting that the policies read, "
@@ -89,6 +103,33 @@ def _setting(ctx: Context, tenancy: Tenancy, schema: TenantSchema) -> str:
     }
     found: str = ctx.require(names.pop() if len(names) == 1 else None, "tenancy.rls")
     return found
+
+
+def _preset(cursor: Any, setting: str) -> Iterator[Attempt]:
+    """Whether a session begins with a tenant: ALTER ROLE … SET makes a forgotten one somebody's, not nobody's."""
+    cursor.execute("SELECT current_setting(%s, true)", (setting,))
+    if cursor.fetchone()[0]:
+        yield Attempt("every table", "act for a tenant that nobody set", f"{setting} is set from the start", leaks=True)
+
+
+def _open_by_text(schema: TenantSchema, table: str) -> Iterator[Attempt]:
+    """Policies for changing and deleting that ask nothing: a statement without WHERE reads no row, so no other one holds it."""
+    from maestro_cli.tenants.policies import policies_of
+
+    if table not in schema.catalog.tables or not schema.catalog.tables[table].row_security:
+        return
+    for policy in policies_of(table, schema.spec, schema.catalog):
+        open_ = "true" in (policy.using, policy.check if policy.command == "w" else None)
+        if policy.permissive and policy.command in ("w", "d") and open_:
+            deed = "change another's rows" if policy.command == "w" else "delete another's rows"
+            yield Attempt(table, deed, f"policy {policy.name} says true", leaks=True)
+
+
+def _beside(cursor: Any, tenancy: Tenancy, spec: Spec) -> list[str]:
+    """Views and tables with the tenant's column that the tenancy does not name, as far as the role may read them."""
+    known = [*(table.name for table in spec.tables), spec.tenants, *tenancy.shared]
+    cursor.execute(_BESIDE, (tenancy.column, spec.schema, known, MAXIMUM_TABLES))
+    return [row[0] for row in cursor.fetchall()]
 
 
 class _Prober:
