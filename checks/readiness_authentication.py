@@ -7,13 +7,16 @@ from maestro_cli.observe import session as sessions
 from maestro_cli.observe.control import outcome, protected_answers
 
 MAXIMUM_ACCOUNTS = 4
+LOCAL = ("X-Forwarded-For", "X-Real-IP", "X-Client-IP", "X-Originating-IP")
+USER = ("X-Forwarded-User", "X-Remote-User", "Remote-User", "X-Auth-Request-User", "X-User")
+"""What a proxy in front may write, and a service behind it may believe, and what any client may write as well."""
 
 
 @check(
     "readiness.authentication",
     component="security",
     priority="critical",
-    requests=MAXIMUM_ACCOUNTS * (sessions.LOGIN_REQUESTS + 1) + 3,
+    requests=MAXIMUM_ACCOUNTS * (sessions.LOGIN_REQUESTS + 1) + 5,
     deadline_s=15,  # three logins, each as slow as a good password hash is meant to be
     faults=("anonymous-accepted", "garbage-token-accepted", "any-password-accepted"),
 )
@@ -22,7 +25,7 @@ def authentication(ctx: Context) -> Finding:
 
     Why: a login that fails is an outage, one that takes any password is worse, and both look fine from a settings file.
     Fails when: api.auth.login gives the first account a token for a wrong password, or api.auth.protected opens without a
-    token or with one that is none. Where an account cannot log in or its token opens nothing, nothing is proved.
+    token, with one that is none, or for a header in which only a proxy may name an address or a user. Where an account cannot log in or its token opens nothing, nothing is proved.
     Fix: compare the password's hash before a token is issued; guard every route that is not meant for everybody.
     Source: OWASP ASVS 5.0 6.3.1 and 8.3.1; OWASP API2:2023, Broken Authentication
     """
@@ -46,6 +49,15 @@ def authentication(ctx: Context) -> Finding:
     ]
     opened = [name for name, answer in rows if outcome(auth, answer) == "accepted"]
     crashed = [name for name, answer in rows if outcome(auth, answer) in {"crashed", "unclear"}]
+    for what, headers in (
+        ("an address of its own machine", dict.fromkeys(LOCAL, "127.0.0.1")),
+        ("a user's name", dict.fromkeys(USER, accounts[0].username)),
+    ):
+        answer = sessions.protected(ctx, headers)
+        names = ", ".join(headers)
+        rows.append((f"GET {path} without a token, with {what} in one of {names},", answer))
+        if outcome(auth, answer) == "accepted" and outcome(auth, looked.missing) == "refused":
+            opened.append(rows[-1][0])
     if sessions.tokens_in(ctx, wrong) is not None:
         opened.append("the login with a wrong password")
     elif wrong.status >= 500:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from maestro_cli.api import Context, Finding, check, refusals
 from maestro_cli.observe.control import SIGNED_REQUESTS, Trial, attempt_all, real_token, signatures_checked
-from maestro_cli.observe.tokens import unsigned
+from maestro_cli.observe.tokens import encode64, unsigned
 
 SPELLINGS = ("none", "None", "NONE", "nOnE")
 
@@ -13,7 +13,7 @@ SPELLINGS = ("none", "None", "NONE", "nOnE")
     "security.jwt-alg-none",
     component="security",
     priority="critical",
-    requests=SIGNED_REQUESTS + len(SPELLINGS),
+    requests=SIGNED_REQUESTS + len(SPELLINGS) + 2,
     faults=("jwt-alg-none", "jwt-signature-optional"),
 )
 def jwt_alg_none(ctx: Context) -> Finding:
@@ -21,7 +21,7 @@ def jwt_alg_none(ctx: Context) -> Finding:
 
     Why: who may leave the signature out can write any token, and be anybody.
     Fails when: a token of the first account whose header says `none` (in any of four spellings) and whose signature is
-    empty opens api.auth.protected.
+    empty opens api.auth.protected, or one that says `none` or nothing beside a signature that does not fit.
     Fix: name the accepted algorithms when verifying (PyJWT: `algorithms=["HS256"]`), never take them from the token.
     Source: RFC 8725 §3.1 to 3.2; OWASP ASVS 5.0 9.1.2
     """
@@ -31,6 +31,9 @@ def jwt_alg_none(ctx: Context) -> Finding:
         Trial(f"alg {spelling}", unsigned({**token.header, "alg": spelling}, token.claims) + ".")
         for spelling in SPELLINGS
     ]
+    kept = encode64(token.signature)
+    for name, algorithm in (("alg none beside a signature", "none"), ("an empty alg", "")):
+        trials.append(Trial(name, f"{unsigned({**token.header, 'alg': algorithm}, token.claims)}.{kept}"))
     return refusals(
         attempt_all(ctx, trials), held="A token with `alg: none` is refused.", broken="An unsigned token is accepted"
     )

@@ -7,7 +7,7 @@ from functools import partial
 
 from maestro_cli.api import Context, Finding, check, refusals
 from maestro_cli.observe.control import SIGNED_REQUESTS, Trial, attempt_all, real_token, signatures_checked
-from maestro_cli.observe.tokens import Jwt, encode64, forge, new_key, public_jwk, self_signed
+from maestro_cli.observe.tokens import Jwt, encode64, forge, new_key, public_jwk, self_signed, without_key
 
 
 @check(
@@ -36,16 +36,17 @@ def jwt_embedded_key(ctx: Context) -> Finding:
 
 def _trials(ctx: Context, token: Jwt) -> list[Trial]:
     kid = f"maestro-{ctx.nonce}"
+    usual = without_key(token.header)
     trials = []
     for kind, algorithm in (("RSA", "RS256"), ("EC", "ES256")):
         key = ctx.shared(f"throw-away-{kind}-key", partial(new_key, kind))
-        header = {"typ": "JWT", "kid": kid, "alg": algorithm, "jwk": public_jwk(key, kid)}
+        header = {**usual, "kid": kid, "alg": algorithm, "jwk": public_jwk(key, kid)}
         trials.append(Trial(f"{kind} in jwk", forge(header, token.claims, key)))
         certificate = ctx.shared(f"throw-away-{kind}-certificate", partial(self_signed, key, ctx.now))
-        header = {"typ": "JWT", "alg": algorithm, "x5c": [b64encode(certificate).decode()]}
+        header = {**usual, "alg": algorithm, "x5c": [b64encode(certificate).decode()]}
         trials.append(Trial(f"{kind} certificate in x5c", forge(header, token.claims, key)))
     secret = ctx.nonce.encode() * 4
     shared = {"kty": "oct", "k": encode64(secret), "kid": kid, "alg": "HS256"}
-    header = {"typ": "JWT", "kid": kid, "alg": "HS256", "jwk": shared}
+    header = {**usual, "kid": kid, "alg": "HS256", "jwk": shared}
     trials.append(Trial("a shared secret in jwk", forge(header, token.claims, secret)))
     return trials

@@ -5,7 +5,7 @@ from __future__ import annotations
 from maestro_cli.api import Context, Evidence, Finding, check, failed, refusals
 from maestro_cli.observe.callback import Listener
 from maestro_cli.observe.control import SIGNED_REQUESTS, Trial, attempt_all, real_token, signatures_checked
-from maestro_cli.observe.tokens import Jwt, forge, new_key, public_jwk
+from maestro_cli.observe.tokens import Jwt, forge, new_key, public_jwk, without_key
 
 
 @check(
@@ -43,13 +43,14 @@ def jwt_key_url(ctx: Context) -> Finding:
 
 
 def _trials(token: Jwt, kid: str, url: str, key: object, rsa: object) -> list[Trial]:
+    usual = without_key(token.header)
     headers = (
-        ({"typ": "JWT", "alg": "ES256", "kid": kid, "jku": f"{url}/ec/jwks.json"}, key, "jku with an EC key"),
+        ({**usual, "alg": "ES256", "kid": kid, "jku": f"{url}/ec/jwks.json"}, key, "jku with an EC key"),
         (
-            {"typ": "JWT", "alg": "RS256", "kid": f"{kid}-rsa", "jku": f"{url}/rsa/jwks.json"},
+            {**usual, "alg": "RS256", "kid": f"{kid}-rsa", "jku": f"{url}/rsa/jwks.json"},
             rsa,
             "jku with an RSA key",
         ),
-        ({"typ": "JWT", "alg": "RS256", "kid": f"{kid}-rsa", "x5u": f"{url}/x5u.pem"}, rsa, "x5u"),
+        ({**usual, "alg": "RS256", "kid": f"{kid}-rsa", "x5u": f"{url}/x5u.pem"}, rsa, "x5u"),
     )
     return [Trial(name, forge(header, token.claims, signer)) for header, signer, name in headers]

@@ -17,15 +17,15 @@ SKEW_S = 60
     "security.jwt-time",
     component="security",
     priority="critical",
-    requests=FORGED_REQUESTS + 4,
+    requests=FORGED_REQUESTS + 5,
     faults=("jwt-expired-accepted", "jwt-skew-large", "jwt-nbf-ignored", "jwt-without-exp"),
 )
 def jwt_time(ctx: Context) -> Finding:
     """A token outside its time is refused.
 
     Why: a token that never ends is a password that nobody can change.
-    Fails when: a correctly signed token opens api.auth.protected that ended an hour or 65 seconds ago, or begins in an
-    hour; or one that names no end, where the service issues such tokens. Where all of its own do name one, accepting
+    Fails when: a correctly signed token opens api.auth.protected that ended an hour (also where `exp` is a text and
+    not a number) or 65 seconds ago, or begins in an hour; or one that names no end, where the service issues such tokens. Where all of its own do name one, accepting
     such a token is a warning: most libraries do by default, and only who has the key can make one.
     Fix: verify `exp` and `nbf` with at most 60 s of leeway, and require `exp` (PyJWT: `options={"require": ["exp"]}`).
     Source: OWASP ASVS 5.0 9.2.1; RFC 7519 §4.1.4 to 4.1.5
@@ -35,6 +35,7 @@ def jwt_time(ctx: Context) -> Finding:
     past = {"nbf": now - 7200, "iat": now - 7200} if "nbf" in token.claims else {"iat": now - 7200}
     cases = (
         ("ended an hour ago", changed(token.claims, **past, exp=now - 3600)),
+        ("ended an hour ago, in quotes", changed(token.claims, **past, exp=str(now - 3600))),
         (f"ended {SKEW_S + 5} s ago", changed(token.claims, **past, exp=now - SKEW_S - 5)),
         ("begins in an hour", changed(token.claims, nbf=now + 3600, exp=now + 7200)),
         (ENDLESS, changed(token.claims, exp=None)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, errored, failed, passed
@@ -34,7 +34,7 @@ def jwt_weak_key(ctx: Context) -> Finding:
     Fails when: a token of this service is signed with a word of the shipped list (defaults of frameworks, tutorials and
     documentation), such a word or a single character repeated until it is long enough, one of
     api.auth.weak_secrets_file, or one made of the service's own name; when a token signed with the commonest of them is
-    accepted beside those that it issues; or when api.auth.secret is shorter than the hash (32 bytes for HS256). The key
+    accepted beside those that it issues; when the key set that the service publishes holds the private key; or when api.auth.secret is shorter than the hash (32 bytes for HS256). The key
     itself is never shown.
     Fix: `maestro secrets generate`, restart the service, and let everybody log in again.
     Source: RFC 7518 §3.2; OWASP ASVS 5.0 9.1.1, 11.2.3; CWE-521
@@ -105,6 +105,11 @@ def _asymmetric(ctx: Context, token: Jwt) -> Finding:
     keys = public_keys(ctx)
     if not keys:
         ctx.require(None, "api.auth.public_key_file or api.auth.jwks_url")
+    # RFC 7518 §6.2.2 and §6.3.2: the members that only a private key has.
+    private = [place for place, key in keys if isinstance(key, Mapping) and any(part in key for part in "dpq")]
+    if private:
+        seen = Evidence(f"key of {private[0]}", "its private half, too", "the public half alone")
+        return failed(f"The private key that signs tokens is published at {private[0]}.", seen)
     evidence = [Evidence(f"key of {place}", size_of(key), "RSA of 2048 bits or more, or EC") for place, key in keys]
     small = [item for item in evidence if item.observed.startswith("RSA") and int(item.observed.split()[1]) < 2048]
     if small:

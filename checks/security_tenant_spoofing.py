@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from maestro_cli.observe.tenant_names import Tenant
 
 HEADERS = ("X-Tenant-ID", "X-Tenant", "Tenant-ID", "X-Org-ID", "X-Organization-ID", "X-Account-ID")
+MEMBERS = ("tenant", "tenantId", "organization_id", "org_id", "workspace_id", "account_id")
 QUERIES = ("tenant_id", "tenant", "org_id")
 Ways = Mapping[str, tuple[Mapping[str, str], str]]
 """A name of the way, its headers and its query."""
@@ -49,7 +50,7 @@ WRITTEN_REQUESTS = 2 * (len(HEADERS) + FURTHER) * (OBJECT_REQUESTS + 2 * 3) + 6
     priority="critical",
     writes=True,
     requests=2 * LOGIN_REQUESTS
-    + 5 * OBJECT_REQUESTS
+    + 7 * OBJECT_REQUESTS
     + WRITTEN_REQUESTS
     + 2 * (len(HEADERS) + len(QUERIES) + 2 * FURTHER)
     + 15,
@@ -275,6 +276,10 @@ def bodies(ctx: Context, tenant: Tenant) -> Iterator[dict[str, Any]]:
     further = [name for name in dict.fromkeys(guessed) if name not in tenant.members]
     if further:
         yield dict.fromkeys(further, tenant.value)
+    usual = [name for name in MEMBERS if name not in (*tenant.members, *guessed)]
+    for names in ([name for name in usual if name == "tenant"], [name for name in usual if name != "tenant"]):
+        if names:
+            yield dict.fromkeys(names, tenant.value)
 
 
 def _crossed(ctx: Context, owned: Owned, made: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, combine, failed, passed
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.control import outcome
+from maestro_cli.observe.endpoint import with_query
 from maestro_cli.observe.http import Answer
 from maestro_cli.observe.session import LOGIN_REQUESTS, Session
 from maestro_cli.observe.tenant_objects import (
@@ -14,9 +15,12 @@ from maestro_cli.observe.tenant_objects import (
     get,
     make,
     names_tenant,
+    path_of,
     settings_of,
     update,
 )
+
+OVERRIDE = "a POST that says to be a DELETE"
 
 
 @check(
@@ -24,7 +28,7 @@ from maestro_cli.observe.tenant_objects import (
     component="multi_tenancy",
     priority="critical",
     writes=True,
-    requests=2 * LOGIN_REQUESTS + OBJECT_REQUESTS + 10,
+    requests=2 * LOGIN_REQUESTS + OBJECT_REQUESTS + 14,
     deadline_s=20,
     faults=("tenant-update-leaks", "tenant-delete-leaks"),
 )
@@ -33,7 +37,7 @@ def tenant_write(ctx: Context) -> Finding:
 
     Why: the check that guards reading is often forgotten where there is nothing to show.
     Fails when: the second account changes (api.isolation.update) or deletes (api.isolation.delete) the object that the
-    first one has just made; seen by its owner's reading it again, whatever was answered.
+    first one has just made, the latter also by a POST that says to be a DELETE (X-HTTP-Method-Override); seen by its owner's reading it again, whatever was answered.
     Fix: look every object up by id and tenant together, for writing as for reading, or let row-level security do it.
     Source: OWASP API1:2023; OWASP ASVS 5.0 8.2.2
     """
@@ -85,9 +89,21 @@ def _deleted(ctx: Context, owned: Owned, stranger: Session) -> Finding:
         evidence.append(Evidence(name, f"{answer.status}, then {after.status} for its owner", "404 or 403, then 2xx"))
         if _gone(ctx, owned, before, after):
             return failed(f"{stranger.account.username} deletes another tenant's object.", *evidence)
+        overridden = _overridden(ctx, stranger, owned, whose)
+        after = get(ctx, owned.owner, owned.id)
+        evidence.append(Evidence(f"{name} by {OVERRIDE}", f"{overridden.status}, then {after.status}", "then 2xx"))
+        if _gone(ctx, owned, before, after):
+            return failed(f"{stranger.account.username} deletes another tenant's object by {OVERRIDE}.", *evidence)
         if answer.status >= 500:
             return failed(f"Deleting another tenant's object is not refused but answered {answer.status}.", *evidence)
     return passed(f"{stranger.account.username} cannot delete another tenant's object.", *evidence)
+
+
+def _overridden(ctx: Context, stranger: Session, owned: Owned, whose: Session) -> Answer:
+    """A POST that says to be a DELETE: where a middleware believes it, guards have looked at the POST."""
+    path = path_of(ctx, settings_of(ctx).delete or "", owned.id, whose)
+    headers = {**stranger.headers, "X-HTTP-Method-Override": "DELETE", "X-HTTP-Method": "DELETE"}
+    return ctx.http.request("POST", with_query(path, "_method=DELETE"), headers=headers)
 
 
 def _gone(ctx: Context, owned: Owned, before: Answer, after: Answer) -> bool:

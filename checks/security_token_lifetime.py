@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from maestro_cli.api import Context, Evidence, Finding, NotConfigured, check, combine, failed, passed
 from maestro_cli.observe.session import LOGIN_REQUESTS, Session, for_account
 from maestro_cli.observe.tokens import parse
@@ -21,7 +23,8 @@ def token_lifetime(ctx: Context) -> Finding:
 
     Why: a stolen token is good until it ends; that is what short lives are for.
     Fails when: an access token lives longer than api.auth.access_minutes, a refresh token longer than
-    api.auth.refresh_days, or one of them names no end.
+    api.auth.refresh_days, or one of them names no end. Of a
+    refresh token that is no JSON Web Token but a cookie, the cookie's Max-Age counts.
     Fix: shorten them where they are issued, or write down in maestro.yaml what is meant.
     Source: OWASP ASVS 5.0 9.2.1, 7.3.2; RFC 9700 §4.14.2
     """
@@ -29,6 +32,7 @@ def token_lifetime(ctx: Context) -> Finding:
     findings = [_judge("access token", session.access_token, session.auth.access_minutes * 60, session)]
     if session.refresh_token is not None:
         findings.append(_judge("refresh token", session.refresh_token, session.auth.refresh_days * 86_400, session))
+        findings.append(_cookie(session))
     seen = [finding for finding in findings if finding is not None]
     if not seen:
         raise NotConfigured("the service's tokens are no JSON Web Tokens, so their end cannot be read")
@@ -49,6 +53,23 @@ def _judge(name: str, text: str, longest_s: float, session: Session) -> Finding 
     if life > longest_s + SLACK_S:
         return failed(f"The {name} lives for {_words(life)}.", evidence)
     return passed(f"The {name} lives for {_words(life)}.", evidence)
+
+
+def _cookie(session: Session) -> Finding | None:
+    """Of a refresh token that is no JWT but a cookie, what its cookie says."""
+    place = (session.auth.login.refresh_token if session.auth.login is not None else None) or ""
+    if not place.startswith("cookie:") or parse(session.refresh_token or "") is not None:
+        return None
+    name, longest_s = place.removeprefix("cookie:"), session.auth.refresh_days * 86_400
+    for header, value in session.answer.all_headers:
+        age = re.search(r";\s*max-age\s*=\s*(\d+)", value, re.IGNORECASE)
+        if header == "set-cookie" and value.startswith(f"{name}=") and age is not None:
+            life = int(age.group(1))
+            seen = Evidence(f"life of the cookie {name}", _words(life), f"at most {_words(longest_s)}")
+            if life > longest_s + SLACK_S:
+                return failed(f"The cookie of the refresh token lives for {_words(life)}.", seen)
+            return passed(f"The cookie of the refresh token lives for {_words(life)}.", seen)
+    return None
 
 
 def _words(seconds: float) -> str:

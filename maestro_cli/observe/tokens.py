@@ -73,6 +73,11 @@ def unsigned(header: Mapping[str, Any], claims: Mapping[str, Any]) -> str:
     return ".".join(encode64(json.dumps(part, separators=(",", ":")).encode()) for part in (header, claims))
 
 
+def without_key(header: Mapping[str, Any]) -> dict[str, Any]:
+    """A header without what says how and with which key it is signed: a typ such as `at+jwt` (RFC 9068) has to stay."""
+    return {name: value for name, value in header.items() if name not in ("alg", "kid", "jwk", "jku", "x5c", "x5u")}
+
+
 def forge(header: Mapping[str, Any], claims: Mapping[str, Any], key: Any) -> str:
     """A token with this header and these claims, signed by the header's alg.
 

@@ -1,0 +1,130 @@
+"""Verifiers and guards that are right about what everybody tries, and wrong about its next of kin."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from check_support import context, expect, run_check
+from other_service import OtherService, Shape, configuration
+from small_api import Asked, Said, serving
+
+from maestro_cli.model import CheckResult
+from maestro_cli.observe import tokens
+
+KEY_PAIR = Shape(algorithm="RS256")
+TYPE = "at+jwt"
+
+
+class Odd(OtherService):
+    """The other service, with tokens of a type of their own (RFC 9068); `odd` says what is wrong with it."""
+
+    odd: str = ""
+
+    def _issue(self, user: str, family: str) -> dict[str, str]:
+        key = self.private or self.secret.encode()
+        found = {}
+        for kind, text in super()._issue(user, family).items():
+            token = tokens.parse(text)
+            assert token is not None
+            found[kind] = tokens.forge({**token.header, "typ": TYPE}, token.claims, key)
+        return found
+
+    def _claims(self, text: str, kind: str) -> dict[str, Any] | None:
+        token = tokens.parse(text)
+        if token is None or token.header.get("typ") != TYPE:
+            return None
+        if self.odd == "quoted-end" and isinstance(token.claims.get("exp"), str) and self._signed(token):
+            return dict(token.claims)
+        if isinstance(token.claims.get("exp", 0), str):
+            return None
+        return super()._claims(text, kind)
+
+    def _signed(self, token: tokens.Jwt) -> bool:
+        beside = {"none-beside-signature": "none", "empty-alg": ""}
+        if token.signature and beside.get(self.odd) == token.algorithm:
+            return True
+        return bool(token.algorithm) and super()._signed(token)
+
+    def _guarded(self, asked: Asked, path: str, query: str) -> Said:
+        trusted = {"proxy-address": ("x-real-ip", "127.0.0.1"), "proxy-user": ("x-forwarded-user", "ann")}
+        name, value = trusted.get(self.odd, ("", ""))
+        if name and asked.headers.get(name) == value:
+            return self._notes(asked, path, "1")
+        if self.odd == "override" and asked.method == "POST" and path.startswith("/notes/"):
+            self.objects.pop(path.removeprefix("/notes/"), None)
+            return Said(204, b"")
+        return super()._guarded(asked, path, query)
+
+    def _make(self, body: dict[str, Any], tenant: str) -> Said:
+        return super()._make(body, str(body.get("tenant", tenant)) if self.odd == "tenant-member" else tenant)
+
+    def _route(self, asked: Asked) -> Said:
+        if self.odd == "private-key-published" and urlsplit(asked.path).path == "/jwks.json":
+            jwk = {**tokens.public_jwk(self.private, "main"), "d": "AQAB"}
+            return Said(200, json.dumps({"keys": [jwk]}).encode())
+        return super()._route(asked)
+
+
+def look(check: str, folder: Path, odd: str = "", shape: Shape | None = None, *faults: str) -> CheckResult:
+    service = Odd(shape or Shape(), frozenset(faults))
+    service.odd = odd
+    with serving(service) as port:
+        result = run_check(check, context(folder, configuration(service, port)))
+    assert service.objects == {}, "no probe's object is left"
+    return result
+
+
+CASES = [
+    ("security.jwt-alg-none", "none-beside-signature", "alg none beside a signature"),
+    ("security.jwt-alg-none", "empty-alg", "an empty alg"),
+    ("security.jwt-time", "quoted-end", "in quotes"),
+    ("readiness.authentication", "proxy-address", "X-Real-IP"),
+    ("readiness.authentication", "proxy-user", "X-Forwarded-User"),
+    ("security.tenant-write", "override", "a POST that says to be a DELETE"),
+    ("security.tenant-spoofing", "tenant-member", "the body (tenant)"),
+]
+
+
+@pytest.mark.parametrize(("check", "odd", "words"), CASES)
+def test_the_next_of_kin_is_found(project: Path, check: str, odd: str, words: str) -> None:
+    expect(look(check, project, odd), "fail", words)
+
+
+@pytest.mark.parametrize("check", dict.fromkeys(check for check, _, _ in CASES))
+def test_and_nothing_where_it_is_right(project: Path, check: str) -> None:
+    expect(look(check, project), "pass")
+
+
+def test_a_key_in_a_token_is_tried_with_the_type_that_the_service_asks_for(project: Path) -> None:
+    expect(look("security.jwt-embedded-key", project, "", KEY_PAIR), "pass")
+    expect(look("security.jwt-embedded-key", project, "", KEY_PAIR, "jwt-jwk-trusted"), "fail", "RSA in jwk")
+
+
+def test_a_key_set_that_holds_the_private_key(project: Path) -> None:
+    expect(look("security.jwt-weak-key", project, "", KEY_PAIR), "pass")
+    result = look("security.jwt-weak-key", project, "private-key-published", KEY_PAIR)
+    expect(result, "fail", "The private key that signs tokens is published")
+    assert "AQAB" not in str(result)
+
+
+@pytest.mark.parametrize(("days", "status"), [(1, "pass"), (40, "fail")])
+def test_the_life_of_a_refresh_token_that_is_a_cookie(project: Path, days: int, status: str) -> None:
+    key = b"k" * 32
+    claims = {"sub": "ann", "iat": int(time.time()), "exp": int(time.time()) + 300}
+
+    def answering(asked: Asked) -> Said:
+        token = tokens.forge({"alg": "HS256"}, claims, key)
+        said = Said(200, json.dumps({"access_token": token}).encode())
+        flags = "HttpOnly; Secure; SameSite=Strict"
+        return replace(said, headers={"Set-Cookie": f"renew=opaque-and-long; Max-Age={days * 86_400}; {flags}"})
+
+    with serving(answering) as port:
+        login = "login: {path: /login, refresh_token: 'cookie:renew'}, accounts: [{username: ann, password: long-word}]"
+        yaml = f"api: {{url: 'http://127.0.0.1:{port}', auth: {{{login}}}}}\n"
+        expect(run_check("security.token-lifetime", context(project, yaml)), status, "life of the cookie renew")
