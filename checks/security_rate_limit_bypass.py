@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, failed, passed
-from maestro_cli.observe.burst import BEYOND, MAXIMUM_BURST, Burst, burst
+from maestro_cli.observe.burst import BEYOND, MAXIMUM_BURST, Asking, Burst, burst
 from maestro_cli.observe.http import Answer
 from maestro_cli.observe.session import LOGIN_REQUESTS
 
@@ -25,6 +25,8 @@ HEADERS = (
     ("X-Host", "maestro-probe-{n}.invalid"),
     ("User-Agent", "maestro readiness probe {n}"),
     ("Authorization", "Bearer maestro-probe-{n}"),
+    ("X-API-Key", "maestro-probe-{n}"),
+    ("X-Tenant-ID", "maestro-probe-{n}"),
 )
 """Addresses of TEST-NET-3 (RFC 5737), which nobody has; and what else a limit may count by that a client writes itself."""
 
@@ -34,16 +36,23 @@ HEADERS = (
     component="security",
     priority="high",
     bursts=True,
-    requests=MAXIMUM_BURST + BEYOND + 3 * (len(HEADERS) + 1) + 2 + LOGIN_REQUESTS,
+    requests=MAXIMUM_BURST + BEYOND + 3 * (len(HEADERS) + 1) + 5 + LOGIN_REQUESTS,
     deadline_s=30,
-    faults=("rate-limit-forwarded-for", "rate-limit-real-ip", "rate-limit-forwarded"),
+    faults=(
+        "rate-limit-forwarded-for",
+        "rate-limit-real-ip",
+        "rate-limit-forwarded",
+        "rate-limit-by-tenant-header",
+        "rate-limit-of-each-path",
+    ),
 )
 def rate_limit_bypass(ctx: Context) -> Finding:
     """A client that is over its limit stays so, whatever it writes into its headers.
 
     Why: who may choose the address that is counted has no limit at all, for passwords least of all.
     Fails when: after a 429 a request with a new X-Forwarded-For, X-Real-IP, Forwarded or the like, or with another
-    query, is answered again.
+    query, is answered again; or, where api.rate_limit.scope says that all requests of a client count, a login (of
+    nobody's) is.
     Fix: count by the address of the connection; believe such a header only from the proxies that you run, and read it
     from its right end.
     Source: OWASP ASVS 5.0 4.1.3; OWASP API4:2023; RFC 7239 §8.1
@@ -73,9 +82,22 @@ def rate_limit_bypass(ctx: Context) -> Finding:
     evidence.append(Evidence(f"{found.asking} with another query", str(answer.status), "429"))
     if _served(found, answer) and _again(ctx, found, query="maestro-probe=2"):
         escapes.append("another query")
+    escapes += _login_beside(ctx, found, evidence)
     if escapes:
         return failed(f"The rate limit is escaped by {', '.join(escapes)}.", *evidence)
     return passed("No header and no query escapes the rate limit.", *evidence)
+
+
+def _login_beside(ctx: Context, found: Burst, evidence: list[Evidence]) -> list[str]:
+    """The login, where it has to be refused as well: it is what a limit is there for."""
+    auth = ctx.settings.api.auth if ctx.settings.api is not None else None
+    if found.limit.scope != "client" or found.asking.login or auth is None or auth.login is None or not auth.accounts:
+        return []
+    login = Asking(auth.login.path, (auth.login.method or "POST").upper(), login=True)
+    answer = login.send(ctx, found.source)
+    looked_at = 200 <= answer.status < 300 or answer.status in (400, 401, 403, 422)
+    evidence.append(Evidence(f"{login}, of the same client", str(answer.status), "429"))
+    return ["going to the login"] if looked_at and _ask(ctx, found).status == 429 else []
 
 
 def _ask(ctx: Context, found: Burst, headers: Mapping[str, str] | None = None, query: str = "") -> Answer:

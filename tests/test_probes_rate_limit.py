@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from check_support import context, expect, run_check
+from check_support import context, expect, load_check, run_check
 from small_api import Asked, Said, serving
 
 from maestro_cli.model import CheckResult
@@ -77,6 +77,35 @@ def test_a_limit_that_is_missing_there_is_missed(project: Path, at: str) -> None
 def test_a_limit_that_is_escaped_there_is_found(project: Path, at: str, header: str) -> None:
     result = look("security.rate-limit-bypass", project, Guarded(at, by=header))
     assert header in expect(result, "fail", "escaped by").message.lower()
+
+
+class EachPath(Guarded):
+    """Health and login have a limit each, or one for both."""
+
+    def __call__(self, asked: Asked) -> Said:
+        path = asked.path.partition("?")[0]
+        key = f"{asked.client} {path if self.at == 'each' else ''} {asked.headers.get(self.by or '', '')}"
+        self.counts[key] += 1
+        if self.counts[key] > self.limit:
+            return REFUSED
+        return Said(401) if path == "/login" else Said()
+
+
+@pytest.mark.parametrize(("at", "escaped"), [("each", True), ("all", False)])
+def test_a_limit_of_all_paths_that_is_one_of_each(project: Path, at: str, escaped: bool) -> None:
+    assert "rate-limit-of-each-path" in load_check("security.rate-limit-bypass").faults
+    with serving(EachPath(at)) as port:
+        auth = f"auth: {{login: {{path: /login}}, accounts: [{{username: ann, password: {USERS['ann']}}}]}}"
+        limit = f"rate_limit: {{requests: {LIMIT}, path: /health, scope: client}}"
+        yaml = f"api: {{url: 'http://127.0.0.1:{port}', {auth}, {limit}}}\n"
+        result = run_check("security.rate-limit-bypass", context(project, yaml))
+    expect(result, "fail" if escaped else "pass", *(["going to the login"] if escaped else ["429"]))
+
+
+def test_a_limit_that_counts_by_a_tenant_that_the_client_names(project: Path) -> None:
+    assert "rate-limit-by-tenant-header" in load_check("security.rate-limit-bypass").faults
+    result = look("security.rate-limit-bypass", project, Guarded("list", by="x-tenant-id"))
+    expect(result, "fail", "X-Tenant-ID")
 
 
 def test_the_login_is_tried_as_nobody(project: Path) -> None:
