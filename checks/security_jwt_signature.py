@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from maestro_cli.api import Context, Finding, check, refusals
-from maestro_cli.observe.control import CONTROL_REQUESTS, Trial, attempt_all, real_token
+from maestro_cli.api import Context, ControlFailed, Finding, NotConfigured, check, refusals
+from maestro_cli.observe.control import CONTROL_REQUESTS, Trial, Verdict, attempt_all, control, judge, real_token
+from maestro_cli.observe.endpoint import fill_path
+from maestro_cli.observe.http import Answer
+from maestro_cli.observe.session import LOGIN_REQUESTS
+from maestro_cli.observe.tenant_names import in_path
+from maestro_cli.observe.tenant_objects import OBJECT_REQUESTS, get, settings_of, shared_object
 from maestro_cli.observe.tokens import Jwt, encode64, unsigned
 
 
@@ -11,20 +16,28 @@ from maestro_cli.observe.tokens import Jwt, encode64, unsigned
     "security.jwt-signature",
     component="security",
     priority="critical",
-    requests=CONTROL_REQUESTS + 5,
-    faults=("jwt-signature-unchecked", "jwt-signature-optional", "jwt-zero-signature"),
+    requests=CONTROL_REQUESTS + 5 + OBJECT_REQUESTS + LOGIN_REQUESTS + 2,
+    faults=(
+        "jwt-signature-unchecked",
+        "jwt-signature-optional",
+        "jwt-zero-signature",
+        "jwt-signature-unchecked-when-reading",
+    ),
 )
 def jwt_signature(ctx: Context) -> Finding:
     """A token whose signature does not fit is refused.
 
     Why: the signature is all that keeps a user from writing another one's name into a token.
     Fails when: a token opens api.auth.protected after its signature was taken away or overwritten with zeros, one bit of
-    it was changed, or its claims were changed and the signature kept.
+    it was changed, or its claims were changed and the signature kept; or, where probes may write, such a token reads an
+    object of its owner at api.isolation.read or lists them.
     Fix: verify the signature before reading a claim; with most libraries that is the default that was switched off.
     Source: OWASP ASVS 5.0 9.1.1; RFC 8725 §3.3; CVE-2022-21449 (zeros that fit every message, in ECDSA)
     """
+    token = real_token(ctx)
+    verdict = attempt_all(ctx, _trials(token))
     return refusals(
-        attempt_all(ctx, _trials(real_token(ctx))),
+        _with(verdict, judge(control(ctx).session.auth, _elsewhere(ctx, token))),
         held="A token whose signature is missing or does not fit is refused.",
         broken="A token is accepted with",
     )
@@ -32,10 +45,6 @@ def jwt_signature(ctx: Context) -> Finding:
 
 def _trials(token: Jwt) -> list[Trial]:
     signed, signature = token.signed.decode(), encode64(token.signature)
-    # A bit in the middle: the last character of base64url may hold bits that count for nothing.
-    middle = len(token.signature) // 2
-    flipped = bytearray(token.signature)
-    flipped[middle] ^= 0x01
     # The subject stays: a verifier that looks at nothing would still refuse a user that does not exist.
     longer = {**token.claims, "maestro_probe": True}
     if isinstance(token.claims.get("exp"), int | float):
@@ -44,6 +53,41 @@ def _trials(token: Jwt) -> list[Trial]:
         Trial("an empty signature", f"{signed}."),
         Trial("no signature part", signed),
         Trial("a signature of zeros", f"{signed}.{encode64(bytes(len(token.signature)))}"),
-        Trial("a changed signature", f"{signed}.{encode64(bytes(flipped))}"),
+        Trial("a changed signature", f"{signed}.{_flipped(token)}"),
         Trial("changed claims", f"{unsigned(token.header, longer)}.{signature}"),
     ]
+
+
+def _flipped(token: Jwt) -> str:
+    # A bit in the middle: the last character of base64url may hold bits that count for nothing.
+    flipped = bytearray(token.signature)
+    flipped[len(flipped) // 2] ^= 0x01
+    return encode64(bytes(flipped))
+
+
+def _elsewhere(ctx: Context, token: Jwt) -> list[tuple[str, Answer]]:
+    """A changed signature where objects are read and listed: each route may have a guard of its own."""
+    if ctx.read_only or (ctx.environment == "production" and not ctx.probe_production):
+        return []
+    try:
+        isolation = settings_of(ctx)
+        owned = shared_object(ctx)
+    except (NotConfigured, ControlFailed):
+        return []  # the probes of tenants say so
+    wrong = f"{token.signed.decode()}.{_flipped(token)}"
+    ctx.redact.add([wrong])
+    headers = owned.owner.headers_with(wrong)
+    found = [(f"a changed signature at {isolation.read}", get(ctx, owned.owner, owned.id, headers=headers))]
+    if isolation.list is not None and isolation.list != owned.owner.auth.protected:
+        path = fill_path(isolation.list, in_path(ctx, isolation.list, owned.owner))
+        found.append((f"a changed signature at {isolation.list}", ctx.http.get(path, headers=headers)))
+    return found
+
+
+def _with(one: Verdict, other: Verdict) -> Verdict:
+    return Verdict(
+        one.accepted + other.accepted,
+        one.crashed + other.crashed,
+        one.unclear + other.unclear,
+        one.evidence + other.evidence,
+    )

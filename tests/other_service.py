@@ -36,6 +36,7 @@ FAULTS = {
     "anonymous-accepted": "No token is needed.",
     "jwt-alg-none": "An unsigned token is accepted.",
     "jwt-signature-unchecked": "Signatures are not looked at.",
+    "jwt-signature-unchecked-when-reading": "Signatures are not looked at where one object is read.",
     "jwt-short-key": "The signing key is shorter than the hash.",
     "jwt-weak-key": "The signing key is in every tutorial.",
     "jwt-empty-key": "The service was started without a key: an empty one verifies.",
@@ -297,7 +298,12 @@ class OtherService:
 
     def _guarded(self, asked: Asked, path: str, query: str) -> Said:
         text = self._bearer(asked)
-        claims = self._claims(text, "access") if text is not None else None
+        looks = asked.method == "GET" and path.startswith("/notes/")
+        if text is not None and looks and "jwt-signature-unchecked-when-reading" in self.faults:
+            token = tokens.parse(text)
+            claims = dict(token.claims) if token is not None and token.claims.get("fam") not in self.ended else None
+        else:
+            claims = self._claims(text, "access") if text is not None else None
         if claims is None and (
             "anonymous-accepted" in self.faults or (text is not None and "garbage-token-accepted" in self.faults)
         ):

@@ -39,6 +39,7 @@ EXPECTED: dict[str, Turns] = {
     "anonymous-accepted": turns("readiness.authentication", unmeasured=BEHIND_TOKENS),
     "jwt-alg-none": turns("security.jwt-alg-none"),
     "jwt-signature-unchecked": turns("security.jwt-signature", unmeasured=BEHIND_SIGNATURES),
+    "jwt-signature-unchecked-when-reading": turns("security.jwt-signature"),
     "jwt-short-key": turns("security.jwt-weak-key"),
     "jwt-weak-key": turns("security.jwt-weak-key"),
     "jwt-empty-key": turns("security.jwt-key-confusion", unmeasured=("security.jwt-kid-path",)),
