@@ -60,6 +60,9 @@ def user_enumeration(ctx: Context) -> Finding:
         unknown.append(sessions.attempt(ctx, stranger, wrong))
     if any(sessions.tokens_in(ctx, answer) is not None for answer in (known[0], unknown[0])):
         raise ControlFailed("a wrong password is let in, so no refusals can be compared")
+    away = next((answer.status for answer in known + unknown if answer.status in (502, 503, 504)), None)
+    if away is not None:
+        raise ControlFailed(f"the login is answered {away} in between: it was not available, so nothing is compared")
     evidence = [
         Evidence("wrong password, known user", _seen(known), "refused"),
         Evidence("the same, unknown user", _seen(unknown), "the same answer, as fast"),

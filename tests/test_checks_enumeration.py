@@ -102,3 +102,14 @@ def test_what_only_one_refusal_holds_tells(project: Path, service: Telling, word
 )
 def test_what_changes_anyway_tells_nothing(project: Path, service: Telling) -> None:
     expect(look(project, service), "pass")
+
+
+def test_a_login_that_is_away_in_between_tells_nothing(project: Path) -> None:
+    class Away(Telling):
+        """Out of order for whoever comes second, as behind a limit that says 503."""
+
+        def __call__(self, asked: Asked) -> Said:
+            said = super().__call__(asked)
+            return Said(503, b"slow down") if said.status == 401 and self.asked == 2 else said
+
+    expect(look(project, Away({}, {})), "error", "503")
