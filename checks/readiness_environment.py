@@ -31,10 +31,12 @@ _DOCS = {
     "/docs": _EITHER,
     "/redoc": re.compile(rb"redoc", re.IGNORECASE),
     "/openapi.json": _DESCRIPTION,
-    # Where other frameworks have them: Spring, ASP.NET, NestJS, Fastify, Hono.
+    # Where other frameworks have them: Spring, ASP.NET, NestJS, Fastify, Hono; Litestar and drf-spectacular.
     **dict.fromkeys(("/swagger", "/swagger-ui.html", "/swagger/index.html", "/ui", "/documentation"), _PAGE),
     **dict.fromkeys(("/api-docs", "/doc"), _EITHER),
-    **dict.fromkeys(("/swagger.json", "/v3/api-docs", "/documentation/json"), _DESCRIPTION),
+    **dict.fromkeys(("/swagger.json", "/v3/api-docs", "/documentation/json", "/swagger/v1/swagger.json"), _DESCRIPTION),
+    "/schema": re.compile(_EITHER.pattern + b"|redoc", re.IGNORECASE | re.MULTILINE),
+    **dict.fromkeys(("/schema/openapi.json", "/schema/"), _DESCRIPTION),
 }
 _BESIDE = ("/docs", "/openapi.json", "/api-docs")
 """What is looked for under the paths' own prefix, too: /api/v1, where both login and api.auth.protected begin so."""

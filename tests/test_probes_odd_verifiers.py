@@ -128,3 +128,23 @@ def test_the_life_of_a_refresh_token_that_is_a_cookie(project: Path, days: int, 
         login = "login: {path: /login, refresh_token: 'cookie:renew'}, accounts: [{username: ann, password: long-word}]"
         yaml = f"api: {{url: 'http://127.0.0.1:{port}', auth: {{{login}}}}}\n"
         expect(run_check("security.token-lifetime", context(project, yaml)), status, "life of the cookie renew")
+
+
+@pytest.mark.parametrize(
+    ("place", "kind", "page"),
+    [
+        ("/schema", "text/html", b"<title>notes</title><redoc spec-url='./openapi.json'></redoc>"),
+        ("/schema/openapi.json", "application/json", b'{"info": {}, "openapi": "3.1.0"}'),
+        ("/schema/", "application/vnd.oai.openapi", b"openapi: 3.0.3\ninfo:\n  title: notes\n"),
+        ("/swagger/v1/swagger.json", "application/json", b'{"openapi": "3.0.1"}'),
+    ],
+)
+def test_documentation_where_other_frameworks_have_it(project: Path, place: str, kind: str, page: bytes) -> None:
+    def answering(asked: Asked) -> Said:
+        if asked.path == place:
+            return Said(200, page, {"Content-Type": kind})
+        return Said(200) if asked.path == "/health" else Said(404, b'{"schema": "of something else"}')
+
+    with serving(answering) as port:
+        yaml = f"service: {{environment: production}}\napi: {{url: 'http://127.0.0.1:{port}'}}\n"
+        expect(run_check("readiness.environment", context(project, yaml)), "fail", "documentation is open", place)
