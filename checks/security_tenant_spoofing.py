@@ -50,7 +50,7 @@ WRITTEN_REQUESTS = 2 * (len(HEADERS) + FURTHER) * (OBJECT_REQUESTS + 2 * 3) + 6
     priority="critical",
     writes=True,
     requests=2 * LOGIN_REQUESTS
-    + 7 * OBJECT_REQUESTS
+    + 8 * OBJECT_REQUESTS
     + WRITTEN_REQUESTS
     + 2 * (len(HEADERS) + len(QUERIES) + 2 * FURTHER)
     + 15,
@@ -62,6 +62,7 @@ WRITTEN_REQUESTS = 2 * (len(HEADERS) + FURTHER) * (OBJECT_REQUESTS + 2 * 3) + 6
         "tenant-header-believed-when-deleting",
         "tenant-query-believed",
         "tenant-body-believed",
+        "tenant-nested-in-body-believed",
     ),
 )
 def tenant_spoofing(ctx: Context) -> Finding:
@@ -69,8 +70,8 @@ def tenant_spoofing(ctx: Context) -> Finding:
 
     Why: the tenant is part of who one is; taken from anywhere but the verified token it is whatever the client likes.
     Fails when: the second account, naming the first one's tenant in a header, the query or a body, reads or lists its
-    object, makes or moves one into that tenant; or, naming it in a header, changes or deletes one there. Tried are the usual names and those that the service uses itself: in its tokens,
-    its login's answer, its objects.
+    object, makes or moves one into that tenant; or, naming it in a header, changes or deletes one there. Tried are the
+    usual names and those that the service uses itself: in its tokens, its login's answer, its objects.
     Fix: take the tenant from the verified token only; refuse a body that names another one.
     Source: OWASP API1:2023, API3:2023; OWASP ASVS 5.0 8.2.2; CWE-639
     """
@@ -280,6 +281,8 @@ def bodies(ctx: Context, tenant: Tenant) -> Iterator[dict[str, Any]]:
     for names in ([name for name in usual if name == "tenant"], [name for name in usual if name != "tenant"]):
         if names:
             yield dict.fromkeys(names, tenant.value)
+    # As a relation, which many serialisers resolve: {"tenant": {"id": …}}.
+    yield {name: {"id": tenant.value} for name in ("tenant", *tenant.stems)}
 
 
 def _crossed(ctx: Context, owned: Owned, made: str) -> bool:

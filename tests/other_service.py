@@ -68,6 +68,7 @@ FAULTS = {
     "tenant-header-believed-when-changing": "X-Tenant-ID decides in a PUT; elsewhere another one is refused.",
     "tenant-header-believed-when-deleting": "X-Tenant-ID decides in a DELETE; elsewhere another one is refused.",
     "tenant-body-believed": "The body's tenant_id decides.",
+    "tenant-nested-in-body-believed": "The body's tenant.id decides.",
     "enumeration-status": "Unknown users are answered otherwise.",
     "cookie-not-httponly": "The session's cookie can be read by scripts.",
     "debug-page": "Unknown paths show a debug page.",
@@ -354,6 +355,9 @@ class OtherService:
         made: Any = {"uuid": str(uuid.uuid4()), "integer": number, "slug": f"note-{number}"}[self.shape.ids]
         if "tenant-body-believed" in self.faults:
             tenant = str(body.get("tenant_id", tenant))
+        named = body.get("tenant")
+        if "tenant-nested-in-body-believed" in self.faults and isinstance(named, dict):
+            tenant = str(named.get("id", tenant))
         self.objects[str(made)] = {"id": made, "text": body["text"], "tenant": tenant}
         return _json(201, {"note": {"id": made}})
 

@@ -71,6 +71,7 @@ EXPECTED: dict[str, Turns] = {
     "tenant-header-believed-when-changing": turns("security.tenant-spoofing"),
     "tenant-header-believed-when-deleting": turns("security.tenant-spoofing"),
     "tenant-body-believed": turns("security.tenant-spoofing"),
+    "tenant-nested-in-body-believed": turns("security.tenant-spoofing"),
     "enumeration-status": turns("security.user-enumeration"),
     "cookie-not-httponly": turns("security.cookies"),
     "debug-page": turns("security.exposure", "readiness.environment"),
