@@ -24,6 +24,8 @@ PATHS: tuple[tuple[str, str], ...] = (
     ("/.env", _VARIABLES),
     *((path, _VARIABLES) for path in ("/.env.production", "/.env.local", "/.env.bak")),
     *((path, _DUMP) for path in ("/backup.sql", "/dump.sql")),
+    # Apache, nginx; Python; Go.
+    ("/", r"(?i)<title>(index of|directory listing for) /|<pre>\s*<a href=\"[^\"]+\">"),
     ("/.DS_Store", r"Bud1"),
     ("/package.json", r"\"(dependencies|devDependencies|scripts)\"\s*:"),
     ("/docker-compose.yml", r"(?m)^services:"),
@@ -63,7 +65,7 @@ def exposure(ctx: Context) -> Finding:
 
     Why: a repository or an .env file hands over the keys; metrics and debug pages tell an attacker where to look.
     Fails when: TRACE echoes the request, or /.git/HEAD, /.env (or its copies), a database dump, package.json or another file
-    of the checkout, /metrics or a debug page is served, under api.url or
+    of the checkout, a list of files, /metrics or a debug page is served, under api.url or
     under the host's root, or a 404 is a debug page. Versions in the Server header, and openapi.json in production, are
     warnings.
     Fix: serve a folder of its own and never the checkout; ask for a token at /metrics; refuse TRACE; switch debug mode
@@ -87,7 +89,7 @@ def exposure(ctx: Context) -> Finding:
             break
     for path, pattern in PATHS:
         seen = _looked_up(ctx, path, pattern, evidence)
-        open_ += [f"{path} is served"] if seen else []
+        open_ += [f"{'a list of files at ' * (path == '/')}{path} is served"] if seen else []
     if ctx.environment == "production":
         weak += [f"{path} is served" for path, pattern in DOCUMENTATION if _looked_up(ctx, path, pattern, evidence)]
     page = trace_in(missing.body)

@@ -29,7 +29,7 @@ def headers(ctx: Context) -> Finding:
     """Every answer carries the security headers, errors included.
 
     Why: browsers are safe only when told so; middlewares that add headers often skip the answers that exceptions make.
-    Fails when: on a good answer, a 401, a 404, a 400 or 422 or a 500 the Strict-Transport-Security (six months, over HTTPS),
+    Fails when: on a good answer, a 401, a 404, a 405, a 400 or 422 or a 500 the Strict-Transport-Security (six months, over HTTPS),
     X-Content-Type-Options, X-Frame-Options (or frame-ancestors) or Content-Security-Policy is missing or weak, or the
     Referrer-Policy is unsafe. A missing Referrer-Policy, or no Cache-Control on what a token opens, is a warning.
     Fix: add them in the outermost middleware or in the proxy, so that no answer passes by.

@@ -164,5 +164,7 @@ def _own_names(ctx: Context) -> Iterator[str]:
         for ending in ("", "123", "1234", "2024", "2025", "2026", "!", "jwt", "secret", "key", "secretkey", "password"):
             for joint in ("", "-", "_"):
                 yield f"{stem}{joint}{ending}"
+        for year in range(2018, 2031):
+            yield from (f"{stem}-secret-{year}", f"{stem}_secret_{year}", f"{stem}-jwt-{year}", f"{stem}{year}")
         for middle in ("secret-key", "secret_key", "jwt-secret", "jwt_secret", "jwt-secret-key", "jwt_secret_key"):
             yield from (f"{stem}-{middle}", f"{stem}_{middle}")

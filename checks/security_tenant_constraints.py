@@ -30,7 +30,8 @@ def tenant_constraints(ctx: Context) -> Finding:
     Why: a name that is taken though one cannot see it belongs to somebody else: the constraint answers questions about
     other tenants' rows, and lets one tenant block another's names.
     Fails when: a unique or exclusion constraint of a table in tenancy.tables, other than its primary key, lacks the
-    tenant column. One of UUIDs alone, which nobody can guess, is left alone.
+    tenant column. One of UUIDs alone, which nobody can guess, is left alone; so is one single column of the table of
+    database.password_hashes where the login asks for no {tenant}: by that name alone a user is found.
     Fix: add the tenant column in front: `tenancy: {unique: per_tenant}` in maestro.yaml, then `maestro migrate apply`.
     Source: PostgreSQL manual, Row Security Policies ("covert channel"); CWE-203
     """
@@ -39,8 +40,9 @@ def tenant_constraints(ctx: Context) -> Finding:
     names = [table.name for table in schema.spec.tables]
     rows = ctx.database.query(_UNIQUE, (schema.spec.schema, names))
     evidence, oracles = [], []
+    users = _users_found_by_name(ctx)
     for table, index, columns, unguessable, _ in rows:
-        held = column in columns or unguessable
+        held = column in columns or unguessable or (table == users and len(columns) == 1)
         evidence.append(Evidence(f"{table}.{index}", f"({', '.join(columns)})", f"with {column}"))
         if not held:
             oracles.append(f"{table} ({', '.join(columns)})")
@@ -48,3 +50,13 @@ def tenant_constraints(ctx: Context) -> Finding:
         return failed(f"Unique across all tenants: {'; '.join(oracles[:5])}.", *evidence[:20])
     evidence.append(Evidence("unique constraints looked at", f"{len(rows)} of {len(names)} tables", f"with {column}"))
     return passed("No unique constraint reaches across tenants.", *evidence[-20:])
+
+
+def _users_found_by_name(ctx: Context) -> str | None:
+    """The table of users, where a login tells the user's name and not its tenant: then names cannot repeat."""
+    api, database = ctx.settings.api, ctx.settings.database
+    hashes = database.password_hashes if database is not None else None
+    login = api.auth.login if api is not None and api.auth is not None else None
+    if hashes is None or login is None or "{tenant}" in f"{login.path} {login.body} {login.headers}":
+        return None
+    return hashes.table.rpartition(".")[2]

@@ -7,6 +7,7 @@ from maestro_cli.observe import session as sessions
 from maestro_cli.observe.session import LOGIN_REQUESTS
 from maestro_cli.observe.tenant_objects import (
     OBJECT_REQUESTS,
+    Owned,
     get,
     names_tenant,
     settings_of,
@@ -29,7 +30,7 @@ def tenant_read(ctx: Context) -> Finding:
 
     Why: ids leak, in links, logs and exports; who may read by id alone reads everything, one id after the other.
     Fails when: the second account reads, at api.isolation.read, the object that the first one has just made; where that
-    path names the {tenant}, also under the second account's own one.
+    path names the {tenant}, also under the second account's own one. A refusal that shows what it refuses is none.
     Fix: look every object up by id and tenant together, or let row-level security do it.
     Source: OWASP API1:2023 (broken object level authorization); OWASP ASVS 5.0 8.2.2
     """
@@ -46,9 +47,14 @@ def tenant_read(ctx: Context) -> Finding:
             for where, answer in tries
         ),
     )
-    if any(shows(answer, owned) for _, answer in tries):
+    if any(shows(answer, owned) or _told(answer.body, owned) for _, answer in tries):
         return failed(f"{stranger.account.username} reads the object of {owned.owner.account.username}.", *evidence)
     crashed = next((answer.status for _, answer in tries if answer.status >= 500), None)
     if crashed is not None:
         return failed(f"Reading another tenant's object is not refused but answered {crashed}.", *evidence)
     return passed(f"{stranger.account.username} cannot read the object of {owned.owner.account.username}.", *evidence)
+
+
+def _told(body: bytes, owned: Owned) -> bool:
+    """Whether a 403 holds the object all the same; its mark was not in the request, so no error can repeat it."""
+    return owned.mark is not None and owned.mark.encode() in body

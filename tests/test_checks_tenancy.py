@@ -149,3 +149,21 @@ def test_what_cannot_be_seen_is_an_error(project: Path, divided: Divided, check_
     expect(run_check(check_id, tenancy(project, divided.application)), "error", "may not read tenants")
     ctx = context(project, f"database: {{url: '{divided.owner}'}}\n")
     expect(run_check(check_id, ctx), "skip", "tenancy is not configured")
+
+
+@pytest.mark.parametrize(
+    ("login", "status"),
+    [
+        ("{path: /login, body: {email: '{username}', password: '{password}'}}", "pass"),
+        ("{path: '/{tenant}/login', body: {email: '{username}', password: '{password}'}}", "fail"),
+    ],
+    ids=["by-name-alone", "within-a-tenant"],
+)
+def test_a_name_that_a_user_is_found_by_cannot_repeat(project: Path, divided: Divided, login: str, status: str) -> None:
+    run_sql(divided.owner, "ALTER TABLE team_members ADD COLUMN email text, ADD CONSTRAINT mail UNIQUE (email)")
+    yaml = (
+        f"api: {{url: 'https://localhost', auth: {{login: {login}}}}}\n"
+        f"database: {{url: '{divided.application}', password_hashes: {{table: team_members, column: email}}}}\n"
+    )
+    ctx = context(project, yaml + TABLES.format(role=role_of(divided.application)))
+    expect(run_check("security.tenant-constraints", ctx), status, "email")

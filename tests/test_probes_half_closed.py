@@ -20,6 +20,7 @@ SERVED = {
     "dump-exposed": ("/backup.sql", b"-- PostgreSQL database dump\nCREATE TABLE users (id int);\n"),
     "manifest-exposed": ("/package.json", b'{"name": "notes", "dependencies": {"fastify": "5"}}'),
     "docs-elsewhere": ("/swagger-ui.html", b"<html><title>Swagger UI</title></html>"),
+    "files-listed": ("/", b'<pre>\n<a href="app.py">app.py</a>\n<a href="config/">config/</a>\n</pre>\n'),
     "docs-beside": ("/v2/openapi.json", b'{"openapi": "3.1.0", "paths": {}}'),
 }
 
@@ -37,12 +38,17 @@ class HalfClosed(OtherService):
             asked = replace(asked, path=asked.path.removeprefix("/v2"))
         said = self._said(asked, path)
         headers = {**said.headers, **self._cross_origin(asked, path)}
-        if self.half == "headers-missing-on-400" and said.status == 400:
+        if self.half == f"headers-missing-on-{said.status}":
             headers = {"Content-Type": "application/json"}
         return Said(said.status, said.body, headers)
 
     def _said(self, asked: Asked, path: str) -> Said:
+        if path == "/health" and asked.method == "PUT":
+            return Said(405, b'{"error": "no"}', super().__call__(replace(asked, method="GET")).headers)
         said = super().__call__(asked)
+        row = self.objects.get(path.removeprefix("/notes/"))
+        if self.half == "refusal-shows-object" and said.status == 404 and row is not None:
+            return Said(403, json.dumps({"error": "not yours", "object": row}).encode(), said.headers)
         if self.half == "token-errors-told" and said.status == 401 and "authorization" in asked.headers:
             return Said(401, b"JWSInvalid: no JWS\n    at verify (/srv/node_modules/jose/verify.js:7:13)", said.headers)
         if self.half == "tenant-filter-unscoped" and asked.method == "GET" and path.endswith("/notes"):
@@ -81,11 +87,14 @@ HALVES: dict[str, tuple[str, tuple[str, ...]]] = {
     "cors-any-origin-inside": ("security.cors", ("/v2/notes", "foreign origin")),
     "cors-localhost": ("security.cors-bypass", ("localhost",)),
     "headers-missing-on-400": ("security.headers", ("on 400",)),
+    "headers-missing-on-405": ("security.headers", ("on 405",)),
+    "refusal-shows-object": ("security.tenant-read", ("reads the object",)),
     "token-errors-told": ("security.malformed-body", ("a token that is none",)),
     "tenant-filter-unscoped": ("security.tenant-list", ("filtered by text",)),
     "cookie-weaker-after-refresh": ("security.cookies", ("sid lacks HttpOnly", "the refresh")),
     "dump-exposed": ("security.exposure", ("/backup.sql",)),
     "manifest-exposed": ("security.exposure", ("/package.json",)),
+    "files-listed": ("security.exposure", ("a list of files at /",)),
     "docs-elsewhere": ("readiness.environment", ("/swagger-ui.html",)),
     "docs-beside": ("readiness.environment", ("/v2/openapi.json",)),
 }
@@ -132,6 +141,7 @@ def test_a_filter_that_repeats_the_question_gives_nothing_away(project: Path) ->
         b'invalid input syntax for type uuid: "maestro-probe"',
         b'relation "notes" does not exist',
         b"ER_PARSE_ERROR: You are near",
+        b"json: cannot decode in /srv/ledger/main.go:312: unexpected EOF",
     ],
 )
 def test_what_a_database_says_is_of_the_inside(told: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Answers of every kind that the API gives anyway: a good one, a 401, a 404, a 400, a 500; asked for once per run."""
+"""Answers of every kind that the API gives anyway: a good one, a 401, a 404, a 405, a 400, a 500; asked for once per run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from maestro_cli.observe.not_found import MISSING_REQUESTS, missing_answer
 if TYPE_CHECKING:
     from maestro_cli.observe.context import Context
 
-ANSWER_REQUESTS = 1 + CONTROL_REQUESTS + MISSING_REQUESTS + MALFORMED_REQUESTS
+ANSWER_REQUESTS = 2 + CONTROL_REQUESTS + MISSING_REQUESTS + MALFORMED_REQUESTS
 
 _TRACES = (
     rb"Traceback \(most recent call last\)|File \\?\"[^\"\n]+\.pyx?\\?\", line \d+"
@@ -30,6 +30,7 @@ _TRACES = (
     rb"|SQLITE_[A-Z]{4,}: |\bnear \\?\"[^\"\n]{1,40}\\?\": syntax error|\bsyntax error at or near \\?\"|unterminated quoted string"
     rb"|invalid input syntax for (?:type )?\w+: |relation \\?\"\w+\\?\" does not exist|ER_[A-Z]+_ERROR\b"
     rb"|SQLSTATE\[|ORA-\d{5}|You have an error in your SQL syntax|Sequelize\w*Error|PrismaClient\w+Error"
+    rb"|(?:/[\w.-]+){2,}\.(?:go|py|rb|php|js|ts|java|rs|ex):\d+\b"
     rb"|System\.[\w.]*Exception:|\.cs:line \d+|panicked at [\w/.-]+\.rs:\d+"
 )
 
@@ -100,6 +101,9 @@ def _answers(ctx: Context) -> list[tuple[str, Answer]]:
     if not any(200 <= answer.status < 300 for name, answer in found if name.startswith("GET")):
         raise ControlFailed(f"GET {api.health_path} is answered {health.status}, so there is no good answer to look at")
     found.append(("GET a path that does not exist", missing_answer(ctx)))
+    wrong_method = ctx.shared("wrong-method-answer", lambda: ctx.http.request("PUT", api.health_path))
+    if wrong_method.status == 405:
+        found.append((f"PUT {api.health_path}", wrong_method))
     try:
         malformed = malformed_answers(ctx)
     except Unreachable:
