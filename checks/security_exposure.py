@@ -41,6 +41,8 @@ PATHS: tuple[tuple[str, str], ...] = (
 )
 """Path, and what its content looks like if it is there."""
 DOCUMENTATION = (("/openapi.json", r"\"(openapi|swagger)\"\s*:"),)
+_CREDENTIALS = re.compile(rb"[a-z][a-z0-9+.-]{1,20}://[^\s/:@\"'<>]{0,64}:[^\s/:@\"'<>*{}$]{1,128}@[\w\[]")
+"""`postgresql://shop:…@db`, as status pages show it; not where the password is masked."""
 _VERSION = re.compile(r"[A-Za-z][\w.+-]*/\d+(\.\d+)+")
 
 
@@ -66,7 +68,8 @@ def exposure(ctx: Context) -> Finding:
     Why: a repository or an .env file hands over the keys; metrics and debug pages tell an attacker where to look.
     Fails when: TRACE echoes the request, or /.git/HEAD, /.env (or its copies), a database dump, package.json or another file
     of the checkout, a list of files, /metrics or a debug page is served, under api.url or
-    under the host's root, or a 404 is a debug page. Versions in the Server header, and openapi.json in production, are
+    under the host's root, a good answer names an address with its password, or a
+    404 is a debug page. Versions in the Server header, and openapi.json in production, are
     warnings.
     Fix: serve a folder of its own and never the checkout; ask for a token at /metrics; refuse TRACE; switch debug mode
     off.
@@ -92,6 +95,9 @@ def exposure(ctx: Context) -> Finding:
         open_ += [f"{'a list of files at ' * (path == '/')}{path} is served"] if seen else []
     if ctx.environment == "production":
         weak += [f"{path} is served" for path, pattern in DOCUMENTATION if _looked_up(ctx, path, pattern, evidence)]
+    if _CREDENTIALS.search(good.body):
+        evidence.append(Evidence(f"body of {name}", "an address with a password in it", "nothing of the inside"))
+        open_.append(f"{name} tells a password")
     page = trace_in(missing.body)
     if page is not None:
         evidence.append(Evidence("the 404 page", page, "nothing of the inside"))

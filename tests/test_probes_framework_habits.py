@@ -141,6 +141,8 @@ def test_every_fault_is_tried() -> None:
         "Npgsql: at Shop.Login.Run() in /src/Login.cs:line 12",
         "SQLSTATE[42P01]: Undefined table",
         "thread 'main' panicked at src/main.rs:4:9",
+        '{"where": "/srv/notes/app.py line 88, in post"}',
+        "PHP Notice: Undefined index: id in /var/www/shop/index.php on line 12",
     ],
 )
 def test_stack_traces_and_debug_pages_of_many_kinds(page: str) -> None:

@@ -148,3 +148,23 @@ def test_documentation_where_other_frameworks_have_it(project: Path, place: str,
     with serving(answering) as port:
         yaml = f"service: {{environment: production}}\napi: {{url: 'http://127.0.0.1:{port}'}}\n"
         expect(run_check("readiness.environment", context(project, yaml)), "fail", "documentation is open", place)
+
+
+@pytest.mark.parametrize(
+    ("told", "status"),
+    [
+        ("postgresql://shop:hunter2@db.internal:5432/shop", "fail"),
+        ("redis://:hunter2@cache:6379/0", "fail"),
+        ("postgresql://shop:***@db.internal:5432/shop", "pass"),
+        ("postgresql://db.internal:5432/shop", "pass"),
+        ("https://example.test:8443/@ann", "pass"),
+    ],
+)
+def test_a_status_page_that_tells_a_password(project: Path, told: str, status: str) -> None:
+    def answering(asked: Asked) -> Said:
+        return Said(200, json.dumps({"database": told}).encode()) if asked.path == "/health" else Said(404, b"{}")
+
+    with serving(answering) as port:
+        result = run_check("security.exposure", context(project, f"api: {{url: 'http://127.0.0.1:{port}'}}\n"))
+    expect(result, status, "GET /health")
+    assert "hunter2" not in str(result)

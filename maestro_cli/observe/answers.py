@@ -30,6 +30,7 @@ _TRACES = (
     rb"|SQLITE_[A-Z]{4,}: |\bnear \\?\"[^\"\n]{1,40}\\?\": syntax error|\bsyntax error at or near \\?\"|unterminated quoted string"
     rb"|invalid input syntax for (?:type )?\w+: |relation \\?\"\w+\\?\" does not exist|ER_[A-Z]+_ERROR\b"
     rb"|SQLSTATE\[|ORA-\d{5}|You have an error in your SQL syntax|Sequelize\w*Error|PrismaClient\w+Error"
+    rb"|(?:/[\w.-]+){2,}\.(?:py|php|rb|pl),? (?:on )?line \d+"
     rb"|(?:/[\w.-]+){2,}\.(?:go|py|rb|php|js|ts|java|rs|ex):\d+\b"
     rb"|System\.[\w.]*Exception:|\.cs:line \d+|panicked at [\w/.-]+\.rs:\d+"
 )
