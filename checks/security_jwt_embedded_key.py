@@ -14,7 +14,7 @@ from maestro_cli.observe.tokens import Jwt, encode64, forge, new_key, public_jwk
     "security.jwt-embedded-key",
     component="security",
     priority="critical",
-    requests=SIGNED_REQUESTS + 5,
+    requests=SIGNED_REQUESTS + 6,
     faults=("jwt-jwk-trusted", "jwt-oct-jwk-trusted", "jwt-x5c-trusted"),
 )
 def jwt_embedded_key(ctx: Context) -> Finding:
@@ -46,7 +46,10 @@ def _trials(ctx: Context, token: Jwt) -> list[Trial]:
         header = {**usual, "alg": algorithm, "x5c": [b64encode(certificate).decode()]}
         trials.append(Trial(f"{kind} certificate in x5c", forge(header, token.claims, key)))
     secret = ctx.nonce.encode() * 4
-    shared = {"kty": "oct", "k": encode64(secret), "kid": kid, "alg": "HS256"}
-    header = {**usual, "kid": kid, "alg": "HS256", "jwk": shared}
-    trials.append(Trial("a shared secret in jwk", forge(header, token.claims, secret)))
+    # A verifier that insists on its own algorithm may still take the key from the token.
+    for algorithm in dict.fromkeys(("HS256", token.algorithm if token.algorithm.startswith("HS") else "HS256")):
+        shared = {"kty": "oct", "k": encode64(secret), "kid": kid, "alg": algorithm}
+        header = {**usual, "kid": kid, "alg": algorithm, "jwk": shared}
+        name = "a shared secret in jwk" if algorithm == "HS256" else f"a shared secret for {algorithm} in jwk"
+        trials.append(Trial(name, forge(header, token.claims, secret)))
     return trials

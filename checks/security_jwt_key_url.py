@@ -5,14 +5,14 @@ from __future__ import annotations
 from maestro_cli.api import Context, Evidence, Finding, check, failed, refusals
 from maestro_cli.observe.callback import Listener
 from maestro_cli.observe.control import SIGNED_REQUESTS, Trial, attempt_all, real_token, signatures_checked
-from maestro_cli.observe.tokens import Jwt, forge, new_key, public_jwk, without_key
+from maestro_cli.observe.tokens import Jwt, encode64, forge, new_key, public_jwk, without_key
 
 
 @check(
     "security.jwt-key-url",
     component="security",
     priority="critical",
-    requests=SIGNED_REQUESTS + 3,
+    requests=SIGNED_REQUESTS + 4,
     faults=("jwt-jku-trusted", "jwt-jku-fetched"),
 )
 def jwt_key_url(ctx: Context) -> Finding:
@@ -30,7 +30,8 @@ def jwt_key_url(ctx: Context) -> Finding:
     kid = f"maestro-{ctx.nonce}"
     key = ctx.shared("throw-away-EC-key", lambda: new_key("EC"))
     rsa = ctx.shared("throw-away-RSA-key", lambda: new_key("RSA"))
-    with Listener({"keys": [public_jwk(key, kid), public_jwk(rsa, f"{kid}-rsa")]}) as listener:
+    shared = {"kty": "oct", "k": encode64(_shared_secret(kid)), "kid": f"{kid}-own"}
+    with Listener({"keys": [public_jwk(key, kid), public_jwk(rsa, f"{kid}-rsa"), shared]}) as listener:
         verdict = attempt_all(ctx, _trials(token, kid, listener.url, key, rsa))
         calls = listener.calls()
     called = Evidence("calls of the listener", ", ".join(calls) or "none", "none")
@@ -52,5 +53,22 @@ def _trials(token: Jwt, kid: str, url: str, key: object, rsa: object) -> list[Tr
             "jku with an RSA key",
         ),
         ({**usual, "alg": "RS256", "kid": f"{kid}-rsa", "x5u": f"{url}/x5u.pem"}, rsa, "x5u"),
+        *_of_its_own(token, kid, url, rsa),
     )
     return [Trial(name, forge(header, token.claims, signer)) for header, signer, name in headers]
+
+
+def _of_its_own(token: Jwt, kid: str, url: str, rsa: object) -> list[tuple[dict[str, object], object, str]]:
+    """The service's own algorithm, where it is another one: a verifier that insists on it may still fetch the key."""
+    algorithm = token.algorithm
+    header = {**without_key(token.header), "alg": algorithm, "kid": f"{kid}-own", "jku": f"{url}/own/jwks.json"}
+    if algorithm.startswith("HS"):
+        return [(header, _shared_secret(kid), f"jku with a shared secret for {algorithm}")]
+    if algorithm in ("RS384", "RS512", "PS256", "PS384", "PS512"):
+        return [({**header, "kid": f"{kid}-rsa"}, rsa, f"jku with an RSA key for {algorithm}")]
+    return []
+
+
+def _shared_secret(kid: str) -> bytes:
+    """The secret of the key set that the listener serves."""
+    return kid.encode() * 4

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import urllib.request
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -13,7 +16,9 @@ from other_service import OtherService, Shape, configuration
 from small_api import Asked, Said, serving
 
 from maestro_cli.model import CheckResult
+from maestro_cli.observe import tokens
 from maestro_cli.observe.answers import trace_in
+from maestro_cli.observe.tokens import decode64
 
 ORIGIN = "https://app.example.test"
 SERVED = {
@@ -153,3 +158,64 @@ def test_what_a_database_says_is_of_the_inside(told: bytes) -> None:
 )
 def test_what_a_validator_says_is_not(told: bytes) -> None:
     assert trace_in(told) is None
+
+
+class OwnAlgorithm(OtherService):
+    """Insists on the algorithm that it signs with, and takes the key from wherever the token says."""
+
+    place: str = ""
+
+    def _wrong_keys(self, header: Mapping[str, Any], algorithm: str) -> list[bytes]:
+        if algorithm != self.shape.algorithm or self.place not in header:
+            return []
+        keys = [header.get("jwk", {})]
+        if self.place == "jku":
+            with urllib.request.urlopen(header["jku"], timeout=2) as answer:  # noqa: S310 - the very fault
+                keys = json.load(answer)["keys"]
+        return [decode64(key["k"]) for key in keys if key["kty"] == "oct"]
+
+
+@pytest.mark.parametrize(
+    ("place", "check"), [("jwk", "security.jwt-embedded-key"), ("jku", "security.jwt-key-url"), ("", "")]
+)
+def test_keys_from_the_token_are_offered_for_the_services_own_algorithm(project: Path, place: str, check: str) -> None:
+    service = OwnAlgorithm(Shape(algorithm="HS512"))
+    service.place = place or "nowhere"
+    with serving(service) as port:
+        for name in ("security.jwt-embedded-key", "security.jwt-key-url"):
+            result = run_check(name, context(project, configuration(service, port)))
+            if name == check:
+                expect(result, "fail", "for HS512")
+            else:
+                expect(result, "pass")
+
+
+class Remembers(OtherService):
+    """Keeps the signatures that it has verified, and not what they were over."""
+
+    def _signed(self, token: tokens.Jwt) -> bool:
+        seen: set[bytes] = self.__dict__.setdefault("seen", set())
+        if token.signature not in seen and not super()._signed(token):
+            return False
+        seen.add(token.signature)
+        return True
+
+
+def test_a_verifier_that_remembers_signatures_is_told_from_one_that_takes_none(project: Path) -> None:
+    with serving(Remembers(Shape())) as port:
+        yaml = configuration(OtherService(Shape()), port)
+        expect(run_check("security.jwt-signature", context(project, yaml)), "fail", "changed claims")
+        expect(run_check("security.jwt-alg-none", context(project, yaml)), "pass")
+
+
+def test_a_header_without_an_algorithm_is_tried(project: Path) -> None:
+    class Nameless(OtherService):
+        def _claims(self, text: str, kind: str) -> dict[str, object] | None:
+            first, claims, *_ = text.split(".") if text.count(".") == 2 else ("", "", "")
+            if first and "alg" not in json.loads(tokens.decode64(first)):
+                return dict(json.loads(tokens.decode64(claims)))
+            return super()._claims(text, kind)
+
+    with serving(Nameless(Shape())) as port:
+        yaml = configuration(OtherService(Shape()), port)
+        expect(run_check("security.jwt-alg-none", context(project, yaml)), "fail", "no alg at all")
