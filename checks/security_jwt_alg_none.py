@@ -13,7 +13,7 @@ SPELLINGS = ("none", "None", "NONE", "nOnE")
     "security.jwt-alg-none",
     component="security",
     priority="critical",
-    requests=SIGNED_REQUESTS + len(SPELLINGS) + 2,
+    requests=SIGNED_REQUESTS + len(SPELLINGS) + 3,
     faults=("jwt-alg-none", "jwt-signature-optional"),
 )
 def jwt_alg_none(ctx: Context) -> Finding:
@@ -31,9 +31,12 @@ def jwt_alg_none(ctx: Context) -> Finding:
         Trial(f"alg {spelling}", unsigned({**token.header, "alg": spelling}, token.claims) + ".")
         for spelling in SPELLINGS
     ]
-    kept = encode64(token.signature)
+    # Not its own: a verifier that remembers good signatures would take that one for another reason.
+    kept = encode64(bytes(byte ^ 0xFF for byte in token.signature))
     for name, algorithm in (("alg none beside a signature", "none"), ("an empty alg", "")):
         trials.append(Trial(name, f"{unsigned({**token.header, 'alg': algorithm}, token.claims)}.{kept}"))
+    nameless = {name: value for name, value in token.header.items() if name != "alg"}
+    trials.append(Trial("no alg at all", unsigned(nameless, token.claims) + "."))
     return refusals(
         attempt_all(ctx, trials), held="A token with `alg: none` is refused.", broken="An unsigned token is accepted"
     )
