@@ -34,7 +34,8 @@ def jwt_weak_key(ctx: Context) -> Finding:
     Fails when: a token of this service is signed with a word of the shipped list (defaults of frameworks, tutorials and
     documentation), such a word or a single character repeated until it is long enough, one of
     api.auth.weak_secrets_file, or one made of the service's own name; when a token signed with the commonest of them is
-    accepted beside those that it issues; when the key set that the service publishes holds the private key; or when api.auth.secret is shorter than the hash (32 bytes for HS256). The key
+    accepted beside those that it issues (as HS256, where it signs with a key pair); when the key set that the service
+    publishes holds the private key; or when api.auth.secret is shorter than the hash (32 bytes for HS256). The key
     itself is never shown.
     Fix: `maestro secrets generate`, restart the service, and let everybody log in again.
     Source: RFC 7518 §3.2; OWASP ASVS 5.0 9.1.1, 11.2.3; CWE-521
@@ -88,7 +89,8 @@ def _second_key(ctx: Context, token: Jwt) -> Finding | None:
         signatures_checked(ctx)
     except ControlFailed:
         return None  # every key fits then, and security.jwt-signature says so
-    trials = [Trial(f"signed with {word!r}", forge(token.header, token.claims, word.encode())) for word in COMMONEST]
+    header = {**token.header, "alg": token.algorithm if token.algorithm.startswith("HS") else "HS256"}
+    trials = [Trial(f"signed with {word!r}", forge(header, token.claims, word.encode())) for word in COMMONEST]
     verdict = attempt_all(ctx, trials)
     if not verdict.accepted:
         return None
@@ -102,6 +104,9 @@ def _asymmetric(ctx: Context, token: Jwt) -> Finding:
     """No word list helps against a private key; its size does (RFC 7518 §3.3: RSA of 2048 bits or more)."""
     from maestro_cli.observe.public_keys import public_keys, size_of
 
+    beside = _second_key(ctx, token)
+    if beside is not None:
+        return beside
     keys = public_keys(ctx)
     if not keys:
         ctx.require(None, "api.auth.public_key_file or api.auth.jwks_url")

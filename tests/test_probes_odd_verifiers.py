@@ -113,6 +113,11 @@ def test_a_key_set_that_holds_the_private_key(project: Path) -> None:
     assert "AQAB" not in str(result)
 
 
+def test_a_well_known_secret_beside_a_key_pair(project: Path) -> None:
+    result = look("security.jwt-weak-key", project, "", KEY_PAIR, "jwt-weak-second-key")
+    expect(result, "fail", "well-known key is accepted")
+
+
 @pytest.mark.parametrize(("days", "status"), [(1, "pass"), (40, "fail")])
 def test_the_life_of_a_refresh_token_that_is_a_cookie(project: Path, days: int, status: str) -> None:
     key = b"k" * 32
