@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-from maestro_cli.api import Context, Evidence, Finding, check, failed, passed, warned
+from maestro_cli.api import Context, ControlFailed, Evidence, Finding, NotConfigured, check, failed, passed, warned
 from maestro_cli.observe.answers import GOOD_REQUESTS, good_answer, trace_in
+from maestro_cli.observe.control import protected_answers
 from maestro_cli.observe.http import Answer
 from maestro_cli.observe.not_found import MISSING_REQUESTS, missing_answer, missing_at_root
 
@@ -43,6 +44,10 @@ PATHS: tuple[tuple[str, str], ...] = (
 DOCUMENTATION = (("/openapi.json", r"\"(openapi|swagger)\"\s*:"),)
 _CREDENTIALS = re.compile(rb"[a-z][a-z0-9+.-]{1,20}://[^\s/:@\"'<>]{0,64}:[^\s/:@\"'<>*{}$]{1,128}@[\w\[]")
 """`postgresql://shop:…@db`, as status pages show it; not where the password is masked."""
+_HASH = re.compile(
+    rb"\$2[abxy]\$\d\d\$[./A-Za-z0-9]{53}|\$argon2i?d?\$v=\d+\$|\bpbkdf2_sha\d+\$\d+\$|\bscrypt:\d+:\d+:\d+\$|\$6\$[./A-Za-z0-9]{1,16}\$"
+)
+"""bcrypt, argon2, PBKDF2 as Django writes it, scrypt as Werkzeug does, SHA-512-crypt."""
 _VERSION = re.compile(r"[A-Za-z][\w.+-]*/\d+(\.\d+)+")
 
 
@@ -60,16 +65,17 @@ _VERSION = re.compile(r"[A-Za-z][\w.+-]*/\d+(\.\d+)+")
         "manifest-exposed",
         "metrics-open",
         "debug-page",
+        "password-hash-answered",
     ),
 )
 def exposure(ctx: Context) -> Finding:
     """Neither repository, environment file, metrics nor debug pages are served.
 
     Why: a repository or an .env file hands over the keys; metrics and debug pages tell an attacker where to look.
-    Fails when: TRACE echoes the request, or /.git/HEAD, /.env (or its copies), a database dump, package.json or another file
-    of the checkout, a list of files, /metrics or a debug page is served, under api.url or
-    under the host's root, a good answer names an address with its password, or a
-    404 is a debug page. Versions in the Server header, and openapi.json in production, are
+    Fails when: TRACE echoes the request, or /.git/HEAD, /.env (or its copies), a database dump, package.json or another
+    file of the checkout, a list of files, /metrics or a debug page is served, under api.url or under the host's root; a
+    404 is a debug page; a good answer names an address with its password; or the answer of api.auth.login or
+    api.auth.protected holds a password's hash. Versions in the Server header, and openapi.json in production, are
     warnings.
     Fix: serve a folder of its own and never the checkout; ask for a token at /metrics; refuse TRACE; switch debug mode
     off.
@@ -98,6 +104,10 @@ def exposure(ctx: Context) -> Finding:
     if _CREDENTIALS.search(good.body):
         evidence.append(Evidence(f"body of {name}", "an address with a password in it", "nothing of the inside"))
         open_.append(f"{name} tells a password")
+    for name, answer in _inside(ctx):
+        told = _HASH.search(answer.body)
+        evidence.append(Evidence(name, "a password's hash" if told else "no password's hash", "no password's hash"))
+        open_ += [f"{name} holds a password's hash"] if told else []
     page = trace_in(missing.body)
     if page is not None:
         evidence.append(Evidence("the 404 page", page, "nothing of the inside"))
@@ -111,6 +121,15 @@ def exposure(ctx: Context) -> Finding:
     if weak:
         return warned(f"More is told than needed: {', '.join(weak)}.", *evidence)
     return passed("Nothing of the inside is served.", *evidence)
+
+
+def _inside(ctx: Context) -> list[tuple[str, Answer]]:
+    """What an account is told of itself: the login's answer, and that of api.auth.protected."""
+    try:
+        looked = protected_answers(ctx)
+    except (NotConfigured, ControlFailed):
+        return []  # readiness.authentication says so
+    return [("the login's answer", looked.session.answer), ("the answer of api.auth.protected", looked.valid)]
 
 
 def _looked_up(ctx: Context, path: str, pattern: str, evidence: list[Evidence]) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from check_support import context, expect, run_check
+from check_support import context, expect, load_check, run_check
 from other_service import OtherService, Shape, configuration
 from small_api import Asked, Said, serving
 
@@ -219,3 +219,20 @@ def test_a_header_without_an_algorithm_is_tried(project: Path) -> None:
     with serving(Nameless(Shape())) as port:
         yaml = configuration(OtherService(Shape()), port)
         expect(run_check("security.jwt-alg-none", context(project, yaml)), "fail", "no alg at all")
+
+
+@pytest.mark.parametrize(
+    ("told", "status"),
+    [("$2b$12$" + "a" * 53, "fail"), ("$argon2id$v=19$m=65536,t=3,p=4$c2FsdA$aGFzaA", "fail"), ("$2b", "pass")],
+)
+def test_a_login_that_answers_with_the_whole_row_of_the_user(project: Path, told: str, status: str) -> None:
+    class WholeRow(OtherService):
+        def _answer(self, issued: dict[str, str]) -> Said:
+            said = super()._answer(issued)
+            return replace(said, body=json.dumps({**json.loads(said.body), "user": {"pw": told}}).encode())
+
+    assert "password-hash-answered" in load_check("security.exposure").faults
+    with serving(WholeRow(Shape())) as port:
+        result = run_check("security.exposure", context(project, configuration(OtherService(Shape()), port)))
+    expect(result, status)
+    assert "aaaaa" not in repr(result)
