@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, failed, passed
 from maestro_cli.observe.burst import BEYOND, MAXIMUM_BURST, Asking, Burst, burst
@@ -36,7 +37,7 @@ HEADERS = (
     component="security",
     priority="high",
     bursts=True,
-    requests=MAXIMUM_BURST + BEYOND + 3 * (len(HEADERS) + 1) + 5 + LOGIN_REQUESTS,
+    requests=MAXIMUM_BURST + BEYOND + 3 * (len(HEADERS) + 1) + 5 + LOGIN_REQUESTS + 3,
     deadline_s=30,
     faults=(
         "rate-limit-forwarded-for",
@@ -44,6 +45,7 @@ HEADERS = (
         "rate-limit-forwarded",
         "rate-limit-by-tenant-header",
         "rate-limit-of-each-path",
+        "rate-limit-of-each-spelling",
     ),
 )
 def rate_limit_bypass(ctx: Context) -> Finding:
@@ -51,8 +53,8 @@ def rate_limit_bypass(ctx: Context) -> Finding:
 
     Why: who may choose the address that is counted has no limit at all, for passwords least of all.
     Fails when: after a 429 a request with a new X-Forwarded-For, X-Real-IP, Forwarded or the like, or with another
-    query, is answered again; or, where api.rate_limit.scope says that all requests of a client count, a login (of
-    nobody's) is.
+    query, or for the path with a slash behind it, is answered again; or, where api.rate_limit.scope says that all
+    requests of a client count, a login (of nobody's) is.
     Fix: count by the address of the connection; believe such a header only from the proxies that you run, and read it
     from its right end.
     Source: OWASP ASVS 5.0 4.1.3; OWASP API4:2023; RFC 7239 §8.1
@@ -82,10 +84,26 @@ def rate_limit_bypass(ctx: Context) -> Finding:
     evidence.append(Evidence(f"{found.asking} with another query", str(answer.status), "429"))
     if _served(found, answer) and _again(ctx, found, query="maestro-probe=2"):
         escapes.append("another query")
-    escapes += _login_beside(ctx, found, evidence)
+    escapes += [*_spelt_otherwise(ctx, found, evidence), *_login_beside(ctx, found, evidence)]
     if escapes:
         return failed(f"The rate limit is escaped by {', '.join(escapes)}.", *evidence)
     return passed("No header and no query escapes the rate limit.", *evidence)
+
+
+def _spelt_otherwise(ctx: Context, found: Burst, evidence: list[Evidence]) -> list[str]:
+    """The same path with a slash behind it, where the service takes that for the same and the limit does not."""
+    usual, path = found.answers[0], found.asking.path
+    if found.asking.login or "?" in path or path.endswith("/"):
+        return []
+    slashed = replace(found.asking, path=f"{path}/")
+    answer = slashed.send(ctx, found.source)
+    same = answer.status == usual.status and answer.header("content-type") == usual.header("content-type")
+    evidence.append(Evidence(f"{slashed}", str(answer.status), "429, or not the same"))
+    if not same or answer.status == 429 or _ask(ctx, found).status != 429:
+        return []
+    # Where any path is answered so, that one is not the same either.
+    nowhere = replace(found.asking, path=f"{path}-maestro-{ctx.nonce}").send(ctx, found.source)
+    return [] if nowhere.status == answer.status else ["a slash behind the path"]
 
 
 def _login_beside(ctx: Context, found: Burst, evidence: list[Evidence]) -> list[str]:

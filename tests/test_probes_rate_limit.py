@@ -114,3 +114,30 @@ def test_the_login_is_tried_as_nobody(project: Path) -> None:
     look("security.rate-limit", project, service)
     assert service.asked["/login"] >= LIMIT
     assert service.asked["/list"] == 0
+
+
+class EachSpelling(Guarded):
+    """`/list/` is `/list` to the routes; the limit may see two."""
+
+    def __call__(self, asked: Asked) -> Said:
+        path = asked.path.partition("?")[0]
+        if path.rstrip("/") != "/list":
+            return super().__call__(asked) if path == "/login" else Said(404)
+        if asked.headers.get("authorization") != "Bearer abc":
+            return Said(401)
+        self.counts[path if self.at == "list" else "/list"] += 1
+        return REFUSED if self.counts[path if self.at == "list" else "/list"] > self.limit else Said()
+
+
+def test_a_limit_of_each_spelling_of_a_path(project: Path) -> None:
+    assert "rate-limit-of-each-spelling" in load_check("security.rate-limit-bypass").faults
+    expect(look("security.rate-limit-bypass", project, EachSpelling("list")), "fail", "a slash behind the path")
+
+
+def test_a_slash_is_no_escape_where_every_path_is_answered_alike(project: Path) -> None:
+    class Everything(EachSpelling):
+        def __call__(self, asked: Asked) -> Said:
+            said = super().__call__(asked)
+            return Said() if said.status == 404 else said
+
+    expect(look("security.rate-limit-bypass", project, Everything("list")), "pass", "GET /list/")
