@@ -45,7 +45,7 @@ def cors(ctx: Context) -> Finding:
     for origin in (HOSTILE, *origins):
         for method, answer in _ask(ctx, path, origin):
             findings.append(_judge(origin, method, answer))
-    for inside, token in closed_place(ctx, path):
+    for inside, token in closed_place(ctx):
         findings += [
             _judge(HOSTILE, f"{method} {inside}", answer) for method, answer in _ask(ctx, inside, HOSTILE, token)
         ]

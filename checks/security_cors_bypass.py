@@ -57,7 +57,7 @@ def cors_bypass(ctx: Context) -> Finding:
             if allowed:
                 broken.append(name)
             evidence.append(Evidence(f"{method} {path} from {origin}", _seen(answer), "no Access-Control-Allow-Origin"))
-    for inside, token in closed_place(ctx, path):
+    for inside, token in closed_place(ctx):
         for name, origin in variants:
             answer = ctx.http.get(inside, headers={**token, "Origin": origin})
             broken += [name] if allows(answer, origin) else []

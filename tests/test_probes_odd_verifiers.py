@@ -173,3 +173,21 @@ def test_a_status_page_that_tells_a_password(project: Path, told: str, status: s
         result = run_check("security.exposure", context(project, f"api: {{url: 'http://127.0.0.1:{port}'}}\n"))
     expect(result, status, "GET /health")
     assert "hunter2" not in str(result)
+
+
+@pytest.mark.parametrize(("odd", "status"), [("", "pass"), ("any-origin-with-token", "fail")])
+@pytest.mark.parametrize("check", ["security.cors", "security.cors-bypass"])
+def test_the_probed_path_is_asked_with_a_token_as_well(project: Path, check: str, odd: str, status: str) -> None:
+    """It answers 401 without one: what the middleware of what is inside says is seen with it alone."""
+    service, origin = OtherService(), "https://app.example.test"
+
+    def answering(asked: Asked) -> Said:
+        said, asking = service(asked), asked.headers.get("origin", "")
+        if asking == origin or (odd and asking and "authorization" in asked.headers):
+            said = replace(said, headers={**said.headers, "Access-Control-Allow-Origin": asking})
+        return replace(said, status=204, body=b"") if asked.method == "OPTIONS" else said
+
+    with serving(answering) as port:
+        settings = json.loads(configuration(service, port))
+        settings["api"]["cors"] = {"origins": [origin], "path": "/notes"}
+        expect(run_check(check, context(project, json.dumps(settings))), status)

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from maestro_cli.observe.context import Context
 
 
-def closed_place(ctx: Context, path: str) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """api.auth.protected and the headers that open it; nothing where it is `path`, or where nobody can log in.
+def closed_place(ctx: Context) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """api.auth.protected and the headers that open it; nothing where nobody can log in.
 
     Raises:
         Unreachable: When no answer comes.
@@ -24,7 +24,7 @@ def closed_place(ctx: Context, path: str) -> Iterator[tuple[str, Mapping[str, st
 
     try:
         auth = sessions.settings_of(ctx)
-        if auth.protected is None or auth.protected == path:
+        if auth.protected is None:
             return
         session = sessions.for_account(ctx, 0)
         inside = fill_path(auth.protected, in_path(ctx, auth.protected, session))
