@@ -19,6 +19,8 @@ CHANCE = 0.004
 FINE_S, FINE_SHARE = 0.002, 0.05
 """A one-sided difference counts from this size on, in seconds and in shares of the slower median."""
 CONFIRMING = 3
+SURE = 3
+"""So many wrong passwords, of which each takes twice as long as an unknown user beside it, are no chance."""
 CLEAR_S = 0.01
 """A smaller difference is not seen over a network."""
 _IDS = re.compile(r"[A-Za-z0-9_+/=-]{32,}|[0-9a-fA-F-]{16,}")
@@ -44,7 +46,8 @@ def user_enumeration(ctx: Context) -> Finding:
     Why: a list of who has an account is half of an attack on passwords, and an offence to privacy by itself.
     Fails when: status, headers, body or time of the two refusals differ: an unknown user is answered clearly sooner (or later)
     than a wrong password. The first account gets two wrong passwords in a row and then, by the probes that log in anew,
-    right ones: fewer than a lock-out counts. With two, only a refusal twice as fast is told from chance; where
+    right ones: fewer than a lock-out counts. With two, only an unknown user's refusal that is twice as fast is told from chance,
+    with three or more also one that takes twice as long (a delay after each failure of an account, say); where
     api.auth.wrong_passwords allows nine or more (up to 20), each beside an unknown user's, a sign test at 0.4 % tells
     differences from 2 ms and 5 % on.
     Fix: answer both with the same words, and check the password against some hash even where there is no user.
@@ -70,7 +73,8 @@ def user_enumeration(ctx: Context) -> Finding:
     difference = _difference(known, unknown, user, stranger)
     if difference is not None:
         return failed(f"The login tells known from unknown users by the {difference}.", *evidence)
-    if _one_sided(known, unknown):
+    sure = len(known) >= SURE and (_sooner(unknown, known) or _sooner(known, unknown))
+    if sure or _one_sided(known, unknown):
         return failed("The login tells known from unknown users by the time it takes.", *evidence)
     if _unequal(known, unknown) and not _suspicious(known, unknown):
         unknown += [

@@ -51,6 +51,13 @@ def test_many_attempts_tell_a_difference_that_two_do_not(project: Path, known: f
     assert service.wrong == 20
 
 
+@pytest.mark.parametrize(("known", "unknown"), [(0.2, 0.04), (0.04, 0.2)], ids=["delayed", "sooner"])
+def test_three_attempts_tell_a_delay_that_only_accounts_have(project: Path, known: float, unknown: float) -> None:
+    service = Sluggish(known, unknown)
+    expect(look(project, service, ", wrong_passwords: 3"), "fail", "by the time it takes", "of 3")
+    assert service.wrong == 3
+
+
 def test_equal_times_pass_whatever_the_number(project: Path) -> None:
     service = Sluggish(0.03, 0.03)
     expect(look(project, service, MANY), "pass", "of 20")

@@ -61,6 +61,10 @@ class HalfClosed(OtherService):
             rows = [row for row in self.objects.values() if row["text"] in words]
             if words:
                 return Said(200, json.dumps({"notes": rows}).encode(), said.headers)
+        if self.half == "tenant-filter-by-id" and asked.method == "GET" and path.endswith("/notes"):
+            row = self.objects.get(parse_qs(urlsplit(asked.path).query).get("id", [""])[0])
+            if row is not None:
+                return Said(200, json.dumps({"notes": [row]}).encode(), said.headers)
         if self.half == "cookie-weaker-after-refresh" and path.endswith("/renew") and said.status == 200:
             cookie = str(said.headers.get("Set-Cookie", "")).replace("; HttpOnly", "")
             return Said(200, said.body, {**said.headers, "Set-Cookie": cookie})
@@ -96,6 +100,7 @@ HALVES: dict[str, tuple[str, tuple[str, ...]]] = {
     "refusal-shows-object": ("security.tenant-read", ("reads the object",)),
     "token-errors-told": ("security.malformed-body", ("a token that is none",)),
     "tenant-filter-unscoped": ("security.tenant-list", ("filtered by text",)),
+    "tenant-filter-by-id": ("security.tenant-list", ("filtered by id",)),
     "cookie-weaker-after-refresh": ("security.cookies", ("sid lacks HttpOnly", "the refresh")),
     "dump-exposed": ("security.exposure", ("/backup.sql",)),
     "manifest-exposed": ("security.exposure", ("/package.json",)),
@@ -236,3 +241,24 @@ def test_a_login_that_answers_with_the_whole_row_of_the_user(project: Path, told
         result = run_check("security.exposure", context(project, configuration(OtherService(Shape()), port)))
     expect(result, status)
     assert "aaaaa" not in repr(result)
+
+
+def test_an_object_that_a_change_takes_over_is_not_left_behind(project: Path) -> None:
+    class Upserts(OtherService):
+        """A PUT writes the whole row, whosever it was: the owner's object is the writer's afterwards."""
+
+        def _notes(self, asked: Asked, path: str, tenant: str) -> Said:
+            if asked.method == "PUT" and path.startswith("/notes/"):
+                made = path.removeprefix("/notes/")
+                self.objects[made] = {"id": made, "text": json.loads(asked.body)["text"], "tenant": tenant}
+                return Said(200, json.dumps(self.objects[made]).encode())
+            return super()._notes(asked, path, tenant)
+
+    service = Upserts(Shape())
+    with serving(service) as port:
+        for check, status in (("security.tenant-spoofing", "pass"), ("security.tenant-write", "fail")):
+            ctx = context(project, configuration(service, port))
+            expect(run_check(check, ctx), status)
+            assert ctx.cleanup.left == []
+            if check == "security.tenant-spoofing":
+                assert service.objects == {}, "what the stranger has taken over, the stranger deletes"
