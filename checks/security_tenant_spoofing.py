@@ -40,7 +40,7 @@ Ways = Mapping[str, tuple[Mapping[str, str], str]]
 """A name of the way, its headers and its query."""
 FURTHER = 4
 """Most further names of headers and queries, made of what the service itself calls the tenant."""
-WRITTEN_REQUESTS = 2 * (len(HEADERS) + FURTHER) * (OBJECT_REQUESTS + 2 * 3) + 6
+WRITTEN_REQUESTS = 2 * (len(HEADERS) + FURTHER) * (OBJECT_REQUESTS + 2 * 4) + 12
 """At the most, where every header by itself is refused when writing; where they are ignored it is a dozen."""
 
 
@@ -137,7 +137,8 @@ def _written(ctx: Context, owned: Owned, tenant: Tenant, evidence: list[Evidence
             continue
         victims = [make(ctx, owned.owner, f"v{what[0]}")]
         done, plain = _overwrites(ctx, stranger, victims[0], what, {})
-        if done:
+        if done or not shows(get(ctx, owned.owner, victims[0].id), victims[0]):
+            _give_up(ctx, stranger, victims[0])
             continue  # it needs no header: see security.tenant-write
 
         def tried(
@@ -145,6 +146,7 @@ def _written(ctx: Context, owned: Owned, tenant: Tenant, evidence: list[Evidence
         ) -> tuple[bool, bool]:
             done, status = _overwrites(ctx, stranger, victims[-1], what, headers)
             if done:
+                _give_up(ctx, stranger, victims[-1])
                 victims.append(make(ctx, owned.owner, f"v{what[0]}{len(victims)}"))
             seen = f"{status}, {'done' if done else 'untouched'}"
             evidence.append(Evidence(f"{what} it, the tenant named in {', '.join(headers)}", seen, "untouched"))
@@ -154,13 +156,16 @@ def _written(ctx: Context, owned: Owned, tenant: Tenant, evidence: list[Evidence
     return found
 
 
+def _give_up(ctx: Context, stranger: Session, victim: Owned) -> None:
+    """Delete as the stranger what has become the stranger's: its owner no longer can."""
+    if settings_of(ctx).delete is not None and get(ctx, victim.owner, victim.id).status >= 400:
+        delete(ctx, stranger, victim.id)
+
+
 def _searched(text: str, names: list[str], tried: Callable[[Mapping[str, str]], tuple[bool, bool]]) -> list[str]:
     """The headers that have an effect: all at once, and by halves where that is refused, until each was let through.
 
-    Args:
-        text: What they say.
-        names: Theirs.
-        tried: Tells whether they have the effect, and whether they are answered as if they were not there.
+    `tried` tells whether they have the effect, and whether they are answered as if they were not there.
     """
     done, ignored = tried(dict.fromkeys(names, text))
     if len(names) == 1 or (ignored and not done):
