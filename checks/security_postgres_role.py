@@ -57,7 +57,6 @@ _TRIED = (
         "postgres-superuser",
         "app-role-bypasses-rls",
         "app-role-may-become-another",
-        "app-role-may-truncate",
         "postgres-create-on-public",
         "postgres-server-programs",
     ),
