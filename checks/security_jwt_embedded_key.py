@@ -43,7 +43,7 @@ def _trials(ctx: Context, token: Jwt) -> list[Trial]:
         header = {**usual, "kid": kid, "alg": algorithm, "jwk": public_jwk(key, kid)}
         trials.append(Trial(f"{kind} in jwk", forge(header, token.claims, key)))
         certificate = ctx.shared(f"throw-away-{kind}-certificate", partial(self_signed, key, ctx.now))
-        header = {**usual, "alg": algorithm, "x5c": [b64encode(certificate).decode()]}
+        header = {**usual, "kid": kid, "alg": algorithm, "x5c": [b64encode(certificate).decode()]}
         trials.append(Trial(f"{kind} certificate in x5c", forge(header, token.claims, key)))
     secret = ctx.nonce.encode() * 4
     # A verifier that insists on its own algorithm may still take the key from the token.

@@ -16,7 +16,7 @@ from maestro_cli.observe.tokens import Jwt, encode64, unsigned
     "security.jwt-signature",
     component="security",
     priority="critical",
-    requests=CONTROL_REQUESTS + 5 + OBJECT_REQUESTS + LOGIN_REQUESTS + 2,
+    requests=CONTROL_REQUESTS + 6 + OBJECT_REQUESTS + LOGIN_REQUESTS + 2,
     faults=(
         "jwt-signature-unchecked",
         "jwt-signature-optional",
@@ -49,7 +49,9 @@ def _trials(token: Jwt) -> list[Trial]:
     longer = {**token.claims, "maestro_probe": True}
     if isinstance(token.claims.get("exp"), int | float):
         longer["exp"] = token.claims["exp"] + 3600
+    nameless = {name: value for name, value in token.header.items() if name != "kid"}
     return [
+        Trial("no kid and a changed signature", f"{unsigned(nameless, token.claims)}.{_flipped(token)}"),
         Trial("an empty signature", f"{signed}."),
         Trial("no signature part", signed),
         Trial("a signature of zeros", f"{signed}.{encode64(bytes(len(token.signature)))}"),

@@ -262,3 +262,14 @@ def test_an_object_that_a_change_takes_over_is_not_left_behind(project: Path) ->
             assert ctx.cleanup.left == []
             if check == "security.tenant-spoofing":
                 assert service.objects == {}, "what the stranger has taken over, the stranger deletes"
+
+
+def test_a_verifier_that_lets_tokens_without_a_key_id_pass(project: Path) -> None:
+    class NoName(OtherService):
+        def _signed(self, token: tokens.Jwt) -> bool:
+            return ("kid" not in token.header and token.algorithm == "HS256") or super()._signed(token)
+
+    with serving(NoName(Shape())) as port:
+        yaml = configuration(OtherService(Shape()), port)
+        expect(run_check("security.jwt-signature", context(project, yaml)), "fail", "no kid and a changed signature")
+        expect(run_check("security.jwt-embedded-key", context(project, yaml)), "pass")
