@@ -34,7 +34,10 @@ _DOCS = {
     # Where other frameworks have them: Spring, ASP.NET, NestJS, Fastify, Hono; Litestar and drf-spectacular.
     **dict.fromkeys(("/swagger", "/swagger-ui.html", "/swagger/index.html", "/ui", "/documentation"), _PAGE),
     **dict.fromkeys(("/api-docs", "/doc"), _EITHER),
-    **dict.fromkeys(("/swagger.json", "/v3/api-docs", "/documentation/json", "/swagger/v1/swagger.json"), _DESCRIPTION),
+    **dict.fromkeys(
+        ("/swagger.json", "/swagger/doc.json", "/v3/api-docs", "/documentation/json", "/swagger/v1/swagger.json"),
+        _DESCRIPTION,
+    ),
     "/schema": re.compile(_EITHER.pattern + b"|redoc", re.IGNORECASE | re.MULTILINE),
     **dict.fromkeys(("/schema/openapi.json", "/schema/"), _DESCRIPTION),
 }
