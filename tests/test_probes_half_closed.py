@@ -273,3 +273,11 @@ def test_a_verifier_that_lets_tokens_without_a_key_id_pass(project: Path) -> Non
         yaml = configuration(OtherService(Shape()), port)
         expect(run_check("security.jwt-signature", context(project, yaml)), "fail", "no kid and a changed signature")
         expect(run_check("security.jwt-embedded-key", context(project, yaml)), "pass")
+
+
+def test_a_second_key_that_is_well_known_is_not_shown(project: Path) -> None:
+    service = OtherService(Shape(), frozenset({"jwt-weak-second-key"}))
+    with serving(service) as port:
+        result = run_check("security.jwt-weak-key", context(project, configuration(service, port)))
+    expect(result, "fail", "well-known key is accepted")
+    assert "changeme" not in repr(result)
