@@ -186,8 +186,8 @@ class Check:
     Attributes:
         writes: It creates something in the service (and deletes it again); left out by `--read-only`.
         bursts: It sends a burst of requests; runs after all others, left out by `--read-only`.
-        last: It runs after the others, one at a time: it logs in again or ends sessions, which some services answer by
-            ending all of that account.
+        last: It runs after the others that ask the API, one at a time: it logs in again or ends sessions, which some
+            services answer by ending all of that account.
         requests: The most HTTP requests it sends in one run.
         deadline_s: Its own deadline in seconds, where the usual one does not fit.
         faults: Names of planted faults that turn it red.

@@ -225,8 +225,17 @@ class _Run:
     def _submit(self) -> None:
         while len(self.running) < self.plan.concurrency and self.waiting:
             self._start(self.waiting.popleft())
-        if not self.running and self.bursts:
+        if self.bursts and self._may_start_late(self.bursts[0]):
             self._start(self.bursts.popleft())
+
+    def _may_start_late(self, check: Check) -> bool:
+        """Whether its turn has come: a burst is alone; what ends sessions doesn't wait for what uses none."""
+        if check.bursts:
+            return not self.running
+        return not any(
+            other.check.requests or other.check.last or other.check.plugin != "builtin"
+            for other in self.running.values()
+        )
 
     def _start(self, check: Check) -> None:
         future = self.executor.submit(execute, check, self.ctx)

@@ -245,6 +245,34 @@ def test_bursts_run_last_and_one_at_a_time(ctx: Context) -> None:
     assert order[-4:] == ["burst-a starts", "burst-a ends", "burst-b starts", "burst-b ends"]
 
 
+def test_what_ends_sessions_waits_for_those_who_use_them(ctx: Context) -> None:
+    """Not for a built-in check that sends no request, such as one that starts a service of its own."""
+    running: set[str] = set()
+    beside: dict[str, set[str]] = {}
+
+    def step(name: str, seconds: float) -> Callable[[Context], Finding]:
+        def function(_ctx: Context) -> Finding:
+            beside[name] = set(running)
+            running.add(name)
+            time.sleep(seconds)
+            running.discard(name)
+            return passed("x", SEEN)
+
+        return function
+
+    checks = [
+        make(step("own-service", 0.5), "own-service"),
+        make(step("asking", 0.1), "asking", requests=1),
+        replace(make(step("plugin", 0.2), "plugin"), plugin="theirs"),
+        make(step("ends-a", 0.05), "ends-a", last=True, requests=1),
+        make(step("ends-b", 0.05), "ends-b", last=True, requests=1),
+        make(step("burst", 0.01), "burst", bursts=True, requests=1),
+    ]
+    run(checks, ctx, PLAN)
+    assert beside["ends-a"] == beside["ends-b"] == {"own-service"}
+    assert beside["burst"] == set()
+
+
 def test_any_executor_will_do(ctx: Context) -> None:
     with ThreadPoolExecutor(2) as pool:
         report = run([make(good, f"c{i}") for i in range(10)], ctx, PLAN, executor=pool)
