@@ -37,7 +37,8 @@ ORDER BY 1 LIMIT 5
 """
 """Attributes are not inherited, but SET ROLE takes them on (PostgreSQL manual, Role Membership)."""
 _GUARDED = """
-SELECT c.relname, pg_has_role(current_user, c.relowner, 'MEMBER'), has_table_privilege(c.oid, 'TRUNCATE')
+SELECT c.relname, pg_has_role(current_user, c.relowner, 'MEMBER'), c.relforcerowsecurity,
+       has_table_privilege(c.oid, 'TRUNCATE')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND c.relrowsecurity AND n.nspname NOT LIKE 'pg\\_%%'
 ORDER BY 1
@@ -68,8 +69,8 @@ def postgres_role(ctx: Context) -> Finding:
     server.
     Fails when: the role of database.url is a superuser, bypasses row-level security, may create roles, databases,
     tables or functions in public, replicate, read or write the server's files or every table, run programs, or become a role
-    that may. Looked up, and tried in a transaction that is rolled back. Owning or truncating tables with row-level security,
-    which holds back neither, is a warning.
+    that may. Looked up, and tried in a transaction that is rolled back. Owning tables whose row-level security is not forced, or
+    truncating tables that have it, which it doesn't hold back, is a warning.
     Fix: let a role of its own own the tables and migrate; `REVOKE CREATE ON SCHEMA public FROM PUBLIC`; `ALTER ROLE …
     NOSUPERUSER NOBYPASSRLS NOCREATEROLE NOCREATEDB NOREPLICATION`.
     Source: CIS PostgreSQL Benchmark 4; OWASP ASVS 5.0 13.2.2; PostgreSQL manual, Role Attributes
@@ -115,9 +116,10 @@ def _around(cursor: Any) -> list[str]:
     """How it gets around row-level security by rights that policies don't ask about."""
     cursor.execute(_GUARDED)
     rows = cursor.fetchall()
-    owned = [name for name, owns, _ in rows if owns]
-    emptied = [name for name, owns, may in rows if may and not owns]
-    found = [f"owns {_few(owned)} and can switch its row-level security off"] if owned else []
+    # An owner's right to TRUNCATE and to switch policies off comes with owning; forced, they hold for what it runs.
+    owned = [name for name, owns, forced, _ in rows if owns and not forced]
+    emptied = [name for name, owns, _, may in rows if may and not owns]
+    found = [f"owns {_few(owned)}, whose row-level security is not forced"] if owned else []
     return found + ([f"may TRUNCATE {_few(emptied)}"] if emptied else [])
 
 

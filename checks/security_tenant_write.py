@@ -28,7 +28,7 @@ OVERRIDE = "a POST that says to be a DELETE"
     component="multi_tenancy",
     priority="critical",
     writes=True,
-    requests=2 * LOGIN_REQUESTS + OBJECT_REQUESTS + 14,
+    requests=2 * LOGIN_REQUESTS + OBJECT_REQUESTS + 17,
     deadline_s=20,
     faults=("tenant-update-leaks", "tenant-delete-leaks"),
 )
@@ -36,7 +36,7 @@ def tenant_write(ctx: Context) -> Finding:
     """An account can neither change nor delete another tenant's object.
 
     Why: the check that guards reading is often forgotten where there is nothing to show.
-    Fails when: the second account changes (api.isolation.update) or deletes (api.isolation.delete) the object that the
+    Fails when: the second account changes (api.isolation.update, also with PUT in place of PATCH and the other way round) or deletes (api.isolation.delete) the object that the
     first one has just made, the latter also by a POST that says to be a DELETE (X-HTTP-Method-Override); seen by its owner's reading it again, whatever was answered.
     Fix: look every object up by id and tenant together, for writing as for reading, or let row-level security do it.
     Source: OWASP API1:2023; OWASP ASVS 5.0 8.2.2
@@ -59,15 +59,21 @@ def _changed(ctx: Context, owned: Owned, stranger: Session) -> Finding:
         raise ControlFailed(f"its owner cannot change the object: api.isolation.update is answered {own.status}")
     evidence = [Evidence(f"control: change by {owned.owner.account.username}", str(own.status), "2xx")]
     endpoint = ctx.require(settings_of(ctx).update, "api.isolation.update")
-    for where, whose in _places(endpoint.path, owned, stranger):
+    marked = "{nonce}" in str(endpoint.body)
+    tries = [(where, whose, None) for where, whose in _places(endpoint.path, owned, stranger)]
+    # Frameworks route both to handlers of their own, and a guard is easily put into one of them alone.
+    twin = {"PATCH": "PUT", "PUT": "PATCH"}.get(endpoint.method or "PATCH")
+    tries += [(f" with {twin}", owned.owner, twin)] if twin else []
+    for where, whose, method in tries:
         before = get(ctx, owned.owner, owned.id)
-        answer = update(ctx, stranger, owned.id, f"{ctx.nonce}ws", of=whose)
-        moved = _moved(ctx, before, get(ctx, owned.owner, owned.id), marked="{nonce}" in str(endpoint.body))
+        answer = update(ctx, stranger, owned.id, f"{ctx.nonce}ws", of=whose, method=method)
+        moved = _moved(ctx, before, get(ctx, owned.owner, owned.id), marked=marked)
         seen = f"{answer.status}, {'changed' if moved else 'unchanged'} for its owner"
-        evidence.append(Evidence(f"change by {stranger.account.username}{where}", seen, "404 or 403, unchanged"))
+        expected = "unchanged" if method else "404 or 403, unchanged"
+        evidence.append(Evidence(f"change by {stranger.account.username}{where}", seen, expected))
         if moved:
-            return failed(f"{stranger.account.username} changes another tenant's object.", *evidence)
-        if answer.status >= 500:
+            return failed(f"{stranger.account.username} changes another tenant's object{where}.", *evidence)
+        if answer.status >= 500 and method is None:
             return failed(f"Changing another tenant's object is not refused but answered {answer.status}.", *evidence)
     return passed(f"{stranger.account.username} cannot change another tenant's object.", *evidence)
 

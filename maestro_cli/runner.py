@@ -89,7 +89,10 @@ def _result(check: Check, outcome: Finding | BaseException, ctx: Context, durati
     elif isinstance(outcome, SystemExit):
         finding = Finding(Status.ERROR, "the check called sys.exit instead of reporting a finding")
     else:
-        finding = Finding(Status.ERROR, f"the check crashed: {type(outcome).__name__}: {outcome}")
+        from maestro_cli.observe.database import refusal
+
+        said = refusal(outcome)
+        finding = Finding(Status.ERROR, said or f"the check crashed: {type(outcome).__name__}: {outcome}")
     return _checked(check, finding, ctx, duration_s, needs)
 
 

@@ -344,6 +344,7 @@ TLS: dict[str, tuple[str, str]] = {
     "tls-null-suite": ("security.tls-suites", "fail"),
     "tls-anonymous-suite": ("security.tls-suites", "fail"),
     "tls-static-rsa": ("security.tls-suites", "warn"),
+    "tls-cbc-alone": ("security.tls-suites", "warn"),
 }
 """Planted in a TLS server by test_probes_tls.py."""
 

@@ -167,3 +167,27 @@ def test_a_name_that_a_user_is_found_by_cannot_repeat(project: Path, divided: Di
     )
     ctx = context(project, yaml + TABLES.format(role=role_of(divided.application)))
     expect(run_check("security.tenant-constraints", ctx), status, "email")
+
+
+def test_owning_a_table_is_no_way_around_its_policies_where_they_are_forced(project: Path, divided: Divided) -> None:
+    role = role_of(divided.application)
+    run_sql(divided.owner, f"ALTER TABLE predictions OWNER TO {role}")
+    try:
+        result = run_check("security.postgres-role", tenancy(project, divided.application))
+        expect(result, "pass", "no right beyond its work", "neither owned nor truncated")
+        run_sql(divided.owner, "ALTER TABLE predictions NO FORCE ROW LEVEL SECURITY")
+        result = run_check("security.postgres-role", tenancy(project, divided.application))
+        expect(result, "warn", "owns predictions, whose row-level security is not forced")
+    finally:
+        run_sql(divided.owner, "ALTER TABLE predictions OWNER TO CURRENT_USER")
+
+
+def test_what_postgresql_refuses_is_said_to_be_its_refusal(project: Path, divided: Divided) -> None:
+    role = role_of(divided.application)
+    run_sql(divided.owner, f"ALTER ROLE {role} SET row_security = off")
+    try:
+        result = run_check("security.tenant-orphans", tenancy(project, divided.application))
+    finally:
+        run_sql(divided.owner, f"ALTER ROLE {role} RESET row_security")
+    expect(result, "error", "PostgreSQL refused a statement", "row-level security", "(42501)")
+    assert "crashed" not in result.message

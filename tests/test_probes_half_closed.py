@@ -27,6 +27,7 @@ SERVED = {
     "docs-elsewhere": ("/swagger-ui.html", b"<html><title>Swagger UI</title></html>"),
     "files-listed": ("/", b'<pre>\n<a href="app.py">app.py</a>\n<a href="config/">config/</a>\n</pre>\n'),
     "docs-beside": ("/v2/openapi.json", b'{"openapi": "3.1.0", "paths": {}}'),
+    "docs-of-swaggo": ("/swagger/doc.json", b'{\n    "swagger": "2.0", "paths": {}}'),
 }
 
 
@@ -54,6 +55,9 @@ class HalfClosed(OtherService):
         row = self.objects.get(path.removeprefix("/notes/"))
         if self.half == "refusal-shows-object" and said.status == 404 and row is not None:
             return Said(403, json.dumps({"error": "not yours", "object": row}).encode(), said.headers)
+        if self.half == "patch-unscoped" and asked.method == "PATCH" and row is not None:
+            row["text"] = json.loads(asked.body)["text"]
+            return Said(200, json.dumps(row).encode(), said.headers)
         if self.half == "token-errors-told" and said.status == 401 and "authorization" in asked.headers:
             return Said(401, b"JWSInvalid: no JWS\n    at verify (/srv/node_modules/jose/verify.js:7:13)", said.headers)
         if self.half == "tenant-filter-unscoped" and asked.method == "GET" and path.endswith("/notes"):
@@ -107,6 +111,8 @@ HALVES: dict[str, tuple[str, tuple[str, ...]]] = {
     "files-listed": ("security.exposure", ("a list of files at /",)),
     "docs-elsewhere": ("readiness.environment", ("/swagger-ui.html",)),
     "docs-beside": ("readiness.environment", ("/v2/openapi.json",)),
+    "docs-of-swaggo": ("readiness.environment", ("/swagger/doc.json",)),
+    "patch-unscoped": ("security.tenant-write", ("changes another tenant's object with PATCH",)),
 }
 
 

@@ -60,6 +60,8 @@ def plant(made: ssl.SSLContext, fault: str) -> None:
         made.set_ciphers("ECDHE+AESGCM:AECDH-AES256-SHA:ADH-AES128-GCM-SHA256:@SECLEVEL=0")
     elif fault == "tls-static-rsa":
         made.set_ciphers("ECDHE+AESGCM:AES128-GCM-SHA256")
+    elif fault == "tls-cbc-alone":
+        made.set_ciphers("ECDHE-RSA-AES256-SHA")
 
 
 @pytest.mark.parametrize("fault", TLS)

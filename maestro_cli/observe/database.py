@@ -102,6 +102,18 @@ class Database:
             connection.close()
 
 
+def refusal(error: BaseException) -> str | None:
+    """What PostgreSQL said where it refused a statement of a check; None for any other error.
+
+    A role that may not read a table, or that has `row_security = off`, is the service's state and no mistake of the check.
+    """
+    state = getattr(error, "pgcode", None)
+    if state is None:
+        return None
+    words = next(iter(str(error).splitlines()), "").strip()
+    return f"{POSTGRESQL} refused a statement of this check as the role of database.url: {words} ({state})"
+
+
 def postgresql_url(ctx: Context) -> Secret:
     """database.url, where it is PostgreSQL.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -209,13 +209,16 @@ def update(
     of: Session | None = None,
     extra: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
+    method: str | None = None,
 ) -> Answer:
-    """Change an object.
+    """Change an object, by the configured method where none is named.
 
     Raises:
         NotConfigured: Without api.isolation.update.
     """
     endpoint = ctx.require(settings_of(ctx).update, "api.isolation.update")
+    if method is not None:
+        endpoint = replace(endpoint, method=method)
     values = {"nonce": nonce, "id": made, **tenant_in(ctx, endpoint, of or _makers(ctx)[made])}
     sent = {**actor.headers, **(headers or {})}
     return send(ctx, endpoint, values, default_method="PATCH", headers=sent, extra=extra)
