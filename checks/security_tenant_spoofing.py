@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, failed, passed
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.endpoint import fill_path
 from maestro_cli.observe.session import LOGIN_REQUESTS
-from maestro_cli.observe.tenant_names import in_path
+from maestro_cli.observe.tenant_names import FURTHER, HEADERS, QUERIES, bodies, header_names, in_path, query_names
 from maestro_cli.observe.tenant_objects import (
     OBJECT_REQUESTS,
     Owned,
@@ -33,13 +33,8 @@ if TYPE_CHECKING:
     from maestro_cli.observe.session import Session
     from maestro_cli.observe.tenant_names import Tenant
 
-HEADERS = ("X-Tenant-ID", "X-Tenant", "Tenant-ID", "X-Org-ID", "X-Organization-ID", "X-Account-ID")
-MEMBERS = ("tenant", "tenantId", "organization_id", "org_id", "workspace_id", "account_id")
-QUERIES = ("tenant_id", "tenant", "org_id")
 Ways = Mapping[str, tuple[Mapping[str, str], str]]
 """A name of the way, its headers and its query."""
-FURTHER = 4
-"""Most further names of headers and queries, made of what the service itself calls the tenant."""
 WRITTEN_REQUESTS = 2 * (len(HEADERS) + FURTHER) * (OBJECT_REQUESTS + 2 * 4) + 12
 """At the most, where every header by itself is refused when writing; where they are ignored it is a dozen."""
 
@@ -53,7 +48,7 @@ WRITTEN_REQUESTS = 2 * (len(HEADERS) + FURTHER) * (OBJECT_REQUESTS + 2 * 4) + 12
     + 8 * OBJECT_REQUESTS
     + WRITTEN_REQUESTS
     + 2 * (len(HEADERS) + len(QUERIES) + 2 * FURTHER)
-    + 15,
+    + 19,
     deadline_s=20,
     faults=(
         "tenant-header-believed",
@@ -61,15 +56,16 @@ WRITTEN_REQUESTS = 2 * (len(HEADERS) + FURTHER) * (OBJECT_REQUESTS + 2 * 4) + 12
         "tenant-header-believed-when-changing",
         "tenant-header-believed-when-deleting",
         "tenant-query-believed",
+        "tenant-cookie-believed",
         "tenant-body-believed",
         "tenant-nested-in-body-believed",
     ),
 )
 def tenant_spoofing(ctx: Context) -> Finding:
-    """A tenant named in header, query or body is not believed.
+    """A tenant named in header, query, cookie or body is not believed.
 
     Why: the tenant is part of who one is; taken from anywhere but the verified token it is whatever the client likes.
-    Fails when: the second account, naming the first one's tenant in a header, the query or a body, reads or lists its
+    Fails when: the second account, naming the first one's tenant in a header, the query, a cookie or a body, reads or lists its
     object, makes or moves one into that tenant; or, naming it in a header, changes or deletes one there. Tried are the
     usual names and those that the service uses itself: in its tokens, its login's answer, its objects.
     Fix: take the tenant from the verified token only; refuse a body that names another one.
@@ -88,6 +84,7 @@ def tenant_spoofing(ctx: Context) -> Finding:
     believed = [
         *_in_headers(ctx, owned, tenant, evidence),
         *_in_query(ctx, owned, tenant, evidence),
+        *_in_cookies(ctx, owned, tenant, evidence),
         *_written(ctx, owned, tenant, evidence),
         *_in_body(ctx, owned, tenant, evidence),
     ]
@@ -95,7 +92,7 @@ def tenant_spoofing(ctx: Context) -> Finding:
         return failed(
             f"{stranger.account.username} gets into another tenant by naming it in {', '.join(believed)}.", *evidence
         )
-    return passed("A tenant named in header, query or body is not believed.", *evidence)
+    return passed("A tenant named in header, query, cookie or body is not believed.", *evidence)
 
 
 def _in_headers(ctx: Context, owned: Owned, tenant: Tenant, evidence: list[Evidence]) -> list[str]:
@@ -107,6 +104,15 @@ def _in_query(ctx: Context, owned: Owned, tenant: Tenant, evidence: list[Evidenc
     value = quote(tenant.text, safe="")
     ways: Ways = {f"the query ({name})": ({}, f"{quote(name, safe='')}={value}") for name in query_names(tenant)}
     return _spoofed(ctx, owned, "the query", ways, evidence)
+
+
+def _in_cookies(ctx: Context, owned: Owned, tenant: Tenant, evidence: list[Evidence]) -> list[str]:
+    """Cookies such as a front end keeps the chosen tenant in, beside those of the session."""
+    held = sessions.for_account(ctx, 1).headers.get("Cookie")
+    cookies = [f"{name}={quote(tenant.text, safe='')}" for name in query_names(tenant)]
+    together = "; ".join([*([held] if held else []), *cookies])
+    ways: Ways = {f"the cookie ({', '.join(query_names(tenant))})": ({"Cookie": together}, "")}
+    return _spoofed(ctx, owned, "a cookie", ways, evidence)
 
 
 def _spoofed(ctx: Context, owned: Owned, kind: str, ways: Ways, evidence: list[Evidence]) -> list[str]:
@@ -225,20 +231,6 @@ def _asked_plainly(ctx: Context, owned: Owned) -> str:
     return f"{seen}, the list {strangers_list(ctx).status}" if _tells(ctx, owned) else seen
 
 
-def header_names(tenant: Tenant) -> list[str]:
-    """The usual ones, and those made of the service's own words: `workspace` → X-Workspace-ID, X-Workspace."""
-    known = {name.lower() for name in HEADERS}
-    stems = ("-".join(word.capitalize() for word in stem.split("_")) for stem in tenant.stems)
-    further = [f"X-{stem}{end}" for stem in stems for end in ("-ID", "")]
-    return [*HEADERS, *[name for name in dict.fromkeys(further) if name.lower() not in known][:FURTHER]]
-
-
-def query_names(tenant: Tenant) -> list[str]:
-    """The usual ones, and those of the service."""
-    further = [*tenant.names, *(name for stem in tenant.stems for name in (stem, f"{stem}_id"))]
-    return [*QUERIES, *[name for name in dict.fromkeys(further) if name not in QUERIES][:FURTHER]]
-
-
 def _tells(ctx: Context, owned: Owned) -> bool:
     """Whether the list, asked for plainly, lacks the object: only then does its appearing mean anything."""
     settings = settings_of(ctx)
@@ -268,26 +260,6 @@ def _in_body(ctx: Context, owned: Owned, tenant: Tenant, evidence: list[Evidence
         if crossed:
             return [f"the body ({named})"]
     return []
-
-
-def bodies(ctx: Context, tenant: Tenant) -> Iterator[dict[str, Any]]:
-    """Members to put into a body: those that objects of the service have, then those that one would guess.
-
-    One after the other: an API that refuses members it does not know would refuse all of them for one.
-    """
-    if tenant.members:
-        yield dict.fromkeys(tenant.members, tenant.value)
-    tenancy = ctx.settings.tenancy
-    guessed = (tenancy.column if tenancy is not None else "tenant_id", *tenant.claims)
-    further = [name for name in dict.fromkeys(guessed) if name not in tenant.members]
-    if further:
-        yield dict.fromkeys(further, tenant.value)
-    usual = [name for name in MEMBERS if name not in (*tenant.members, *guessed)]
-    for names in ([name for name in usual if name == "tenant"], [name for name in usual if name != "tenant"]):
-        if names:
-            yield dict.fromkeys(names, tenant.value)
-    # As a relation, which many serialisers resolve: {"tenant": {"id": …}}.
-    yield {name: {"id": tenant.value} for name in ("tenant", *tenant.stems)}
 
 
 def _crossed(ctx: Context, owned: Owned, made: str) -> bool:

@@ -60,7 +60,9 @@ def _changed(ctx: Context, owned: Owned, stranger: Session) -> Finding:
     evidence = [Evidence(f"control: change by {owned.owner.account.username}", str(own.status), "2xx")]
     endpoint = ctx.require(settings_of(ctx).update, "api.isolation.update")
     marked = "{nonce}" in str(endpoint.body)
-    tries = [(where, whose, None) for where, whose in _places(endpoint.path, owned, stranger)]
+    tries: list[tuple[str, Session, str | None]] = [
+        (where, whose, None) for where, whose in _places(endpoint.path, owned, stranger)
+    ]
     # Frameworks route both to handlers of their own, and a guard is easily put into one of them alone.
     twin = {"PATCH": "PUT", "PUT": "PATCH"}.get(endpoint.method or "PATCH")
     tries += [(f" with {twin}", owned.owner, twin)] if twin else []

@@ -137,6 +137,7 @@ REFERENCE: dict[str, Turns] = {
     "malformed-500": turns("security.malformed-body"),
     "tenant-header-believed": turns("security.tenant-spoofing"),
     "tenant-query-believed": turns("security.tenant-spoofing"),
+    "tenant-cookie-believed": turns("security.tenant-spoofing"),
     "tenant-list-leaks": turns("security.tenant-list"),
     "tenant-read-leaks": turns("security.tenant-read", unmeasured=("security.tenant-spoofing",)),
     "tenant-update-leaks": turns("security.tenant-write"),

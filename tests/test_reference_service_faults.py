@@ -356,6 +356,9 @@ PROBES: dict[str, Probe] = {
     "tenant-query-believed": as_tenant_of_a(
         lambda b, made: b("GET", f"/projects/{made}?tenant_id={DEFAULT_TENANT}"), 200
     ),
+    "tenant-cookie-believed": as_tenant_of_a(
+        lambda b, made: b("GET", f"/projects/{made}", headers={"Cookie": f"tenant_id={DEFAULT_TENANT}"}), 200
+    ),
     "tenant-body-believed": smuggled,
     "tenant-list-leaks": lambda s: "project 0" in s.b("GET", "/projects").text,
     "tenant-read-leaks": as_tenant_of_a(lambda b, made: b("GET", f"/projects/{made}"), 200),

@@ -21,6 +21,11 @@ WORDS = (
     "client", "account", "realm", "site",
 )  # fmt: skip
 """What services call a tenant, the surest first."""
+HEADERS = ("X-Tenant-ID", "X-Tenant", "Tenant-ID", "X-Org-ID", "X-Organization-ID", "X-Account-ID")
+MEMBERS = ("tenant", "tenantId", "organization_id", "org_id", "workspace_id", "account_id")
+QUERIES = ("tenant_id", "tenant", "org_id")
+FURTHER = 4
+"""Most further names of headers and queries, made of what the service itself calls the tenant."""
 _IDENTIFYING = {"id", "uuid", "guid", "key", "code", "slug", "name", "no", "number"}
 DEPTH = 4
 
@@ -130,3 +135,37 @@ def _pairs(source: Any, depth: int = 0) -> Iterator[tuple[str, str | int]]:
     elif isinstance(source, list):
         for item in source[:20]:
             yield from _pairs(item, depth + 1)
+
+
+def header_names(tenant: Tenant) -> list[str]:
+    """The usual ones, and those made of the service's own words: `workspace` → X-Workspace-ID, X-Workspace."""
+    known = {name.lower() for name in HEADERS}
+    stems = ("-".join(word.capitalize() for word in stem.split("_")) for stem in tenant.stems)
+    further = [f"X-{stem}{end}" for stem in stems for end in ("-ID", "")]
+    return [*HEADERS, *[name for name in dict.fromkeys(further) if name.lower() not in known][:FURTHER]]
+
+
+def query_names(tenant: Tenant) -> list[str]:
+    """The usual ones, and those of the service."""
+    further = [*tenant.names, *(name for stem in tenant.stems for name in (stem, f"{stem}_id"))]
+    return [*QUERIES, *[name for name in dict.fromkeys(further) if name not in QUERIES][:FURTHER]]
+
+
+def bodies(ctx: Context, tenant: Tenant) -> Iterator[dict[str, Any]]:
+    """Members to put into a body: those that objects of the service have, then those that one would guess.
+
+    One after the other: an API that refuses members it does not know would refuse all of them for one.
+    """
+    if tenant.members:
+        yield dict.fromkeys(tenant.members, tenant.value)
+    tenancy = ctx.settings.tenancy
+    guessed = (tenancy.column if tenancy is not None else "tenant_id", *tenant.claims)
+    further = [name for name in dict.fromkeys(guessed) if name not in tenant.members]
+    if further:
+        yield dict.fromkeys(further, tenant.value)
+    usual = [name for name in MEMBERS if name not in (*tenant.members, *guessed)]
+    for names in ([name for name in usual if name == "tenant"], [name for name in usual if name != "tenant"]):
+        if names:
+            yield dict.fromkeys(names, tenant.value)
+    # As a relation, which many serialisers resolve: {"tenant": {"id": …}}.
+    yield {name: {"id": tenant.value} for name in ("tenant", *tenant.stems)}

@@ -119,6 +119,8 @@ async def claimed_tenant(request: Request) -> uuid.UUID | None:
         claim = request.headers.get("x-tenant-id")
     if faults.on("tenant-query-believed"):
         claim = request.query_params.get("tenant_id")
+    if faults.on("tenant-cookie-believed"):
+        claim = request.cookies.get("tenant_id")
     if faults.on("tenant-body-believed") and (await request.body()).startswith(b"{"):
         claim = (await request.json()).get("tenant_id")
     try:

@@ -95,6 +95,7 @@ FAULTS: dict[str, str] = {
     # Tenants
     "tenant-header-believed": "The header X-Tenant-ID overrides the token's tenant.",
     "tenant-query-believed": "The query parameter tenant_id overrides the token's tenant.",
+    "tenant-cookie-believed": "The cookie tenant_id overrides the token's tenant.",
     "tenant-body-believed": "A tenant_id in the body overrides the token's tenant.",
     "tenant-list-leaks": "Lists hold the objects of all tenants.",
     "tenant-read-leaks": "An object of another tenant can be read by its id.",
