@@ -11,12 +11,13 @@ from tenants_schema import ROWS, SEED, TABLES, isolated
 from test_migrate_apply import dump, run
 
 from maestro_cli import tenants
-from maestro_cli.config.tenancy_settings import Tenancy, TenantTable
+from maestro_cli.config.tenancy_settings import Rls, Tenancy, TenantTable
 from maestro_cli.demo.servers import EmbeddedPostgres
 from maestro_cli.errors import Refused
 from maestro_cli.tenants.session import DatabaseError
 
 DEFAULT = "371191e4-9748-4b2a-9c7f-2d986463afa7"
+OTHER = "5d2d4c8e-7f4f-4be5-9a53-0c6f3ba7e2d1"
 UNIQUES = """
 ALTER TABLE projects ADD CONSTRAINT projects_name_key UNIQUE (name);
 CREATE UNIQUE INDEX "Odd Name" ON artifacts (lower(name), created_at DESC) INCLUDE (type) WHERE is_active;
@@ -34,6 +35,14 @@ def tenancy(database: str) -> Iterator[Tenancy]:
 
 def rows(url: str) -> list[tuple[object, ...]]:
     return [row for table in TABLES for row in run(url, f"SELECT count(*), min(id::text), max(id::text) FROM {table}")]
+
+
+@pytest.fixture
+def role(database: str) -> Iterator[str]:
+    name = f"app_{secrets.token_hex(4)}"
+    run(database, f"CREATE ROLE {name}")
+    yield name
+    run(database, f"DROP OWNED BY {name}", f"DROP ROLE {name}")
 
 
 @pytest.mark.parametrize("contract", [False, True])
@@ -146,3 +155,46 @@ def test_a_column_that_was_there_before_is_never_dropped(database: str, postgres
     assert run(
         database, "SELECT count(*) FROM pg_attribute WHERE attrelid = 'plain'::regclass AND attname = 'tenant_id'"
     ) == [(0,)]
+
+
+def test_a_column_that_was_found_without_a_key_comes_back_as_it_was(
+    database: str, postgres_server: EmbeddedPostgres, role: str
+) -> None:
+    run(
+        database,
+        "CREATE TABLE notes (id bigint PRIMARY KEY, body text, tenant_id uuid DEFAULT NULL)",
+        "CREATE INDEX ix_notes_tenant_id ON notes (tenant_id)",
+        f"INSERT INTO notes VALUES (1, 'a', '{DEFAULT}'), (2, 'b', '{OTHER}')",
+        "CREATE TABLE plain (id bigint PRIMARY KEY)",
+        "CREATE TABLE tenants (id uuid PRIMARY KEY, name text UNIQUE NOT NULL, slug text UNIQUE NOT NULL)",
+        f"INSERT INTO tenants VALUES ('{DEFAULT}', 'Default Organization', 'default'), ('{OTHER}', 'B', 'b')",
+        f"GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON notes, plain TO {role}",
+        f"GRANT SELECT ON tenants TO {role}",
+    )
+    before = dump(postgres_server, database)
+    tables = {"notes": TenantTable(indexes=(("tenant_id",), ("tenant_id", "id"))), "plain": TenantTable()}
+    both = Tenancy(tables=tables, rls=Rls(role=role))
+    tenants.apply(database, both, contract=True)
+    assert "ix_notes_tenant_id_id" in dump(postgres_server, database)
+    done = tenants.rollback(database, both)
+    assert dump(postgres_server, database) == before
+    assert not done.saved  # whose row is whose is still told by the column
+    assert run(database, "SELECT id, tenant_id::text FROM notes ORDER BY 1") == [(1, DEFAULT), (2, OTHER)]
+
+
+def test_a_key_of_the_same_name_but_not_of_maestro_keeps_its_column(
+    database: str, postgres_server: EmbeddedPostgres
+) -> None:
+    run(
+        database,
+        "CREATE TABLE tenants (id uuid PRIMARY KEY, name text UNIQUE NOT NULL, slug text UNIQUE NOT NULL)",
+        f"INSERT INTO tenants VALUES ('{DEFAULT}', 'Default Organization', 'default')",
+        "CREATE TABLE notes (id bigint PRIMARY KEY, tenant_id uuid NOT NULL"
+        " CONSTRAINT fk_notes_tenant_id_tenants REFERENCES tenants)",
+    )
+    tenancy = Tenancy(tables={"notes": TenantTable()})
+    tenants.apply(database, tenancy)
+    before = dump(postgres_server, database)
+    with pytest.raises(Refused, match=r"was there before .*fk_notes_tenant_id_tenants, without maestro's comment"):
+        tenants.rollback(database, tenancy)
+    assert dump(postgres_server, database) == before

@@ -7,7 +7,7 @@ primary keys to tenants is saved first.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from maestro_cli.tenants.catalog_read import read_for
 from maestro_cli.tenants.locks import Pace
 from maestro_cli.tenants.planner_down import make_down, obstacles
 from maestro_cli.tenants.progress import Listener
+from maestro_cli.tenants.provenance import found_by
 from maestro_cli.tenants.runner import Budgets, Runner
 from maestro_cli.tenants.session import Session
 from maestro_cli.tenants.spec import Spec, specify, with_proposals
@@ -58,7 +59,9 @@ def down_plan(session: Session, tenancy: Tenancy) -> tuple[Plan, Spec, dict[str,
     found = obstacles(spec, catalog)
     if found:
         raise Refused("; ".join(found), hint="Then run again: maestro migrate rollback")
-    tenants = tenant_map.tenants_with_rows(session, spec, catalog)
+    # A column that stays goes on telling whose row is whose.
+    dropped = tuple(table for table in spec.tables if found_by(table, spec, catalog) is None)
+    tenants = tenant_map.tenants_with_rows(session, replace(spec, tables=dropped), catalog)
     keep = False
     if spec.tenants in catalog.tables:
         count = session.execute(f"SELECT count(*) FROM (SELECT FROM {spec.qualified(spec.tenants)} LIMIT 2) AS few")

@@ -7,13 +7,14 @@ from dataclasses import replace
 
 from maestro_cli.tenants import sql
 from maestro_cli.tenants.catalog import Catalog, Table
-from maestro_cli.tenants.names import foreign_key_name, unique_name
+from maestro_cli.tenants.names import unique_name
 from maestro_cli.tenants.planner_contract import POLICY
-from maestro_cli.tenants.planner_expand import TRIGGER, brief, function_name, tenant_key
+from maestro_cli.tenants.planner_expand import TRIGGER, brief, function_name
 from maestro_cli.tenants.planner_grants import give_back
 from maestro_cli.tenants.planner_index import concurrent
 from maestro_cli.tenants.planner_keys import restore_keys
 from maestro_cli.tenants.planner_restore import restore_uniques
+from maestro_cli.tenants.provenance import Found, found_by, is_older, key_of
 from maestro_cli.tenants.spec import Spec, TableSpec, heirs_last
 from maestro_cli.tenants.steps import Lock, LockMode, Mode, Phase, Plan, Step
 
@@ -43,12 +44,10 @@ def make_down(spec: Spec, catalog: Catalog, *, keep_tenants: bool) -> Plan:
 def obstacles(spec: Spec, catalog: Catalog) -> list[str]:
     """What stands in the way of dropping the column: policies and columns that maestro did not make."""
     older = [
-        f"{spec.column} of {table.name} was there before maestro (its foreign key is {key.name}), and would be dropped: "
+        f"{spec.column} of {table.name} was there before maestro ({_unmarked(table, spec, catalog)}), and would be dropped: "
         f"take {table.name} out of tenancy.tables to keep it"
         for table in _migrated(spec, catalog)
-        if (key := tenant_key(table, spec, catalog)) is not None
-        and not key.inherited
-        and key.name != foreign_key_name(table.name, (spec.column,), spec.tenants)
+        if is_older(table, spec, catalog)
     ]
     return older + [
         f"policy {policy.name} on {table.name} was not made by maestro: drop it first"
@@ -56,6 +55,13 @@ def obstacles(spec: Spec, catalog: Catalog) -> list[str]:
         for policy in catalog.policies.get(table.name, ())
         if policy.name != POLICY
     ]
+
+
+def _unmarked(table: TableSpec, spec: Spec, catalog: Catalog) -> str:
+    key = key_of(table, spec, catalog)
+    if key is None:
+        return "it has no foreign key of maestro's"
+    return f"its foreign key is {key.name}, without maestro's comment"
 
 
 def _migrated(spec: Spec, catalog: Catalog) -> list[TableSpec]:
@@ -72,12 +78,16 @@ def _steps(spec: Spec, catalog: Catalog, *, keep_tenants: bool) -> Iterator[Step
         yield from give_back(root, spec, catalog)
     for table in tables:
         for member in catalog.tree(table.name):
-            yield from _open(member, spec, catalog)
-    members = [member.name for table in tables for member in catalog.tree(table.name)]
-    for name in members:
-        yield from _composite_keys(name, spec, catalog)
-    for name in members:
-        yield from _indexes(name, spec, catalog)
+            yield from _open(member, found_by(table, spec, catalog), spec, catalog)
+    members = [
+        (member.name, found.kept if (found := found_by(table, spec, catalog)) is not None else frozenset[str]())
+        for table in tables
+        for member in catalog.tree(table.name)
+    ]
+    for name, kept in members:
+        yield from _composite_keys(name, kept, spec, catalog)
+    for name, kept in members:
+        yield from _indexes(name, kept, spec, catalog)
     for table in reversed(heirs_last(tables, catalog)):
         yield from _column(table, spec, catalog)
     if not keep_tenants and _ours(spec, catalog):
@@ -105,7 +115,7 @@ def _ours(spec: Spec, catalog: Catalog) -> bool:
     return unique_name(spec.tenants, ["slug"]) in names and not strangers and spec.tenants not in catalog.views
 
 
-def _open(table: Table, spec: Spec, catalog: Catalog) -> Iterator[Step]:
+def _open(table: Table, before: Found | None, spec: Spec, catalog: Catalog) -> Iterator[Step]:
     """Row-level security off, and a default that lets old code insert again, in one moment."""
     statements = []
     if any(policy.name == POLICY for policy in catalog.policies.get(table.name, ())):
@@ -113,8 +123,13 @@ def _open(table: Table, spec: Spec, catalog: Catalog) -> Iterator[Step]:
         statements.append(f"ALTER TABLE {spec.qualified(table.name)} NO FORCE ROW LEVEL SECURITY")
         statements.append(f"ALTER TABLE {spec.qualified(table.name)} DISABLE ROW LEVEL SECURITY")
     column = table.columns[spec.column]
-    if column.default is None or spec.default_id not in column.default:
-        alter = f"ALTER TABLE {spec.qualified(table.name)}\n    ALTER COLUMN {sql.identifier(spec.column)}"
+    alter = f"ALTER TABLE {spec.qualified(table.name)}\n    ALTER COLUMN {sql.identifier(spec.column)}"
+    if before is not None:
+        if column.default != before.default:
+            statements.append(f"{alter} {f'SET DEFAULT {before.default}' if before.default else 'DROP DEFAULT'}")
+        if column.not_null and not before.not_null:
+            statements.append(f"{alter} DROP NOT NULL")
+    elif column.default is None or spec.default_id not in column.default:
         statements.append(f"{alter} SET DEFAULT {spec.default}")
     if any(trigger.name == TRIGGER for trigger in catalog.triggers.get(table.name, ())):
         statements.append(f"DROP TRIGGER IF EXISTS {TRIGGER} ON {spec.qualified(table.name)}")
@@ -125,9 +140,9 @@ def _open(table: Table, spec: Spec, catalog: Catalog) -> Iterator[Step]:
         yield brief("open", table.name, title, *statements, locks=locks, phase=Phase.DOWN)
 
 
-def _composite_keys(table: str, spec: Spec, catalog: Catalog) -> Iterator[Step]:
+def _composite_keys(table: str, kept: frozenset[str], spec: Spec, catalog: Catalog) -> Iterator[Step]:
     for key in catalog.foreign_keys(table):
-        if spec.column not in key.columns or key.referenced == spec.tenants or key.inherited:
+        if spec.column not in key.columns or key.referenced == spec.tenants or key.inherited or key.name in kept:
             continue
         dropped = f"ALTER TABLE {spec.qualified(table)}\n    DROP CONSTRAINT IF EXISTS {sql.identifier(key.name)}"
         names = dict.fromkeys((str(key.referenced), table))
@@ -136,10 +151,10 @@ def _composite_keys(table: str, spec: Spec, catalog: Catalog) -> Iterator[Step]:
         yield replace(step, id=f"composite-key:{key.name}")
 
 
-def _indexes(table: str, spec: Spec, catalog: Catalog) -> Iterator[Step]:
+def _indexes(table: str, kept: frozenset[str], spec: Spec, catalog: Catalog) -> Iterator[Step]:
     """Dropped beside the traffic: within DROP COLUMN they would be dropped under its lock."""
     for index in catalog.indexes.get(table, ()):
-        if spec.column not in index.columns or index.primary or index.parent is not None:
+        if spec.column not in index.columns or index.primary or index.parent is not None or index.name in kept:
             continue
         locks = (Lock(table, LockMode.ACCESS_EXCLUSIVE),)
         if index.constraint is not None:
@@ -160,17 +175,18 @@ def _indexes(table: str, spec: Spec, catalog: Catalog) -> Iterator[Step]:
 
 def _column(table: TableSpec, spec: Spec, catalog: Catalog) -> Iterator[Step]:
     alter = f"ALTER TABLE {spec.qualified(table.name)}\n    "
-    key = tenant_key(table, spec, catalog)
+    key = key_of(table, spec, catalog)
     found = catalog.tables[table.name]
     parts = [f"DROP CONSTRAINT IF EXISTS {sql.identifier(key.name)}"] if key is not None else []
     # An inherited column can't be dropped on its own, and goes with the parent's.
     inherited = found.columns[spec.column].inherited and spec.table(str(found.parent)) is not None
-    if not inherited:
+    stays = found_by(table, spec, catalog) is not None
+    if not inherited and not stays:
         parts.append(f"DROP COLUMN IF EXISTS {sql.identifier(spec.column)}")
     if not parts:
         return
     names = [spec.tenants, table.name] if key is not None else [table.name]
     locks = tuple(Lock(name, LockMode.ACCESS_EXCLUSIVE) for name in names)
-    title = "drop the foreign key" if inherited else f"drop {spec.column} and its foreign key"
+    title = "drop the foreign key" if inherited or stays else f"drop {spec.column} and its foreign key"
     statement = alter + ",\n    ".join(parts)
     yield brief("column", table.name, title, statement, locks=locks, phase=Phase.DOWN)

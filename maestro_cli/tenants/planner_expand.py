@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from maestro_cli.tenants import sql
-from maestro_cli.tenants.catalog import Catalog, Constraint
+from maestro_cli.tenants.catalog import Catalog
 from maestro_cli.tenants.names import foreign_key_name, name, unique_name
+from maestro_cli.tenants.provenance import key_of, mark, noted
 from maestro_cli.tenants.spec import Expression, JoinPath, Spec, TableSpec, parent_key
 from maestro_cli.tenants.steps import Backfill, Lock, LockMode, Mode, Phase, Step
 
@@ -102,6 +103,8 @@ def expand(table: TableSpec, spec: Spec, catalog: Catalog) -> Iterator[Step]:
         if not keys_by_partition(table, catalog):
             added += f",\n    {add_key(table, spec, catalog)}"
         statements = [f"ALTER TABLE {spec.qualified(table.name)}\n    {added}"]
+        if not keys_by_partition(table, catalog):
+            statements.append(noted(table.name, mark(table, spec, catalog), spec))
         if spec.setting is not None:
             # In a statement of its own: the value of the setting in this session must not become every row's.
             statements.append(_set_default(table, spec))
@@ -115,14 +118,16 @@ def expand(table: TableSpec, spec: Spec, catalog: Catalog) -> Iterator[Step]:
             phase=Phase.EXPAND,
         )
         return
+    key = key_of(table, spec, catalog)
+    if key is None and not keys_by_partition(table, catalog):
+        # Before anything else of this column is changed: the note with the key says how it was found.
+        added = f"ALTER TABLE {spec.qualified(table.name)}\n    {add_key(table, spec, catalog)}"
+        note = noted(table.name, mark(table, spec, catalog), spec)
+        weaker = tuple(Lock(name_, LockMode.SHARE_ROW_EXCLUSIVE) for name_ in (spec.tenants, table.name))
+        yield brief("foreign-key", table.name, "add the foreign key", added, note, locks=weaker, phase=Phase.EXPAND)
     if not column.not_null and column.default is None:
         default = _set_default(table, spec)
         yield brief("default", table.name, "set the default", default, locks=strong(table.name), phase=Phase.EXPAND)
-    key = tenant_key(table, spec, catalog)
-    if key is None and not keys_by_partition(table, catalog):
-        added = f"ALTER TABLE {spec.qualified(table.name)}\n    {add_key(table, spec, catalog)}"
-        weaker = tuple(Lock(name_, LockMode.SHARE_ROW_EXCLUSIVE) for name_ in (spec.tenants, table.name))
-        yield brief("foreign-key", table.name, "add the foreign key", added, locks=weaker, phase=Phase.EXPAND)
     if _assigning(table, spec, catalog) and not _has_trigger(table, catalog):
         own = (Lock(table.name, LockMode.SHARE_ROW_EXCLUSIVE),)
         title = "assign new rows as they come"
@@ -134,14 +139,9 @@ def keys_by_partition(table: TableSpec, catalog: Catalog) -> bool:
     return catalog.tables[table.name].partitioned and catalog.server_version < 180000
 
 
-def tenant_key(table: TableSpec, spec: Spec, catalog: Catalog) -> Constraint | None:
-    """The table's foreign key to the tenants, whatever its name."""
-    return catalog.foreign_key(table.name, (spec.column,), spec.tenants)
-
-
 def _assigning(table: TableSpec, spec: Spec, catalog: Catalog) -> bool:
     """Whether rows are still to be assigned. The validated key says that it is over: it is validated after the last."""
-    key = tenant_key(table, spec, catalog)
+    key = key_of(table, spec, catalog)
     return table.assign is not None and (key is None or not key.validated)
 
 
@@ -290,7 +290,7 @@ def online(kind: str, table: str, title: str, statement: str, catalog: Catalog, 
 
 def validate(table: TableSpec, spec: Spec, catalog: Catalog) -> Iterator[Step]:
     """The foreign key, checked for the rows that were there."""
-    key = tenant_key(table, spec, catalog)
+    key = key_of(table, spec, catalog)
     if key is not None and key.validated:
         return
     constraint = key.name if key is not None else foreign_key_name(table.name, (spec.column,), spec.tenants)

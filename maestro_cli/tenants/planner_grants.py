@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from maestro_cli.tenants import sql
 from maestro_cli.tenants.catalog import Catalog, Constraint
 from maestro_cli.tenants.names import foreign_key_name, name
+from maestro_cli.tenants.provenance import PREFIX, mark, marked
 from maestro_cli.tenants.spec import Spec
 from maestro_cli.tenants.steps import Mode, Phase, Step
 
@@ -44,11 +45,11 @@ def _revoke(root: str, members: list[str], denied: tuple[str, ...], spec: Spec, 
     if not statements:
         return
     holder = _holder(root, spec, catalog)
-    if any(taken.values()) and (holder is None or holder.comment is None or holder.comment.startswith(_TOOK)):
+    if any(taken.values()) and (holder is None or holder.comment is None or holder.comment.startswith(PREFIX)):
         constraint = holder.name if holder is not None else _holder_name(root, spec)
-        note = sql.literal(
-            _TOOK + json.dumps({table: pairs for table, pairs in taken.items() if pairs}, sort_keys=True)
-        )
+        took = _TOOK + json.dumps({table: pairs for table, pairs in taken.items() if pairs}, sort_keys=True)
+        whose = _whose(root, holder, spec, catalog)
+        note = sql.literal(f"{whose}\n{took}" if whose else took)
         # First: were it the other way round, a kill between the two would lose what was taken.
         statements.insert(0, f"COMMENT ON CONSTRAINT {sql.identifier(constraint)} ON {spec.qualified(root)} IS {note}")
     title = f"take {', '.join(right for right in denied if right in what)} from {spec.role}"
@@ -68,7 +69,9 @@ def give_back(root: str, spec: Spec, catalog: Catalog) -> Iterator[Step]:
                 to = sql.identifier(grantee) if grantee else "PUBLIC"
                 option = " WITH GRANT OPTION" if right.endswith("*") else ""
                 statements.append(f"GRANT {right.rstrip('*')} ON {spec.qualified(table)} TO {to}{option}")
-    statements.append(f"COMMENT ON CONSTRAINT {sql.identifier(holder.name)} ON {spec.qualified(root)} IS NULL")
+    whose = _whose(root, holder, spec, catalog)
+    left = sql.literal(whose) if whose else "NULL"
+    statements.append(f"COMMENT ON CONSTRAINT {sql.identifier(holder.name)} ON {spec.qualified(root)} IS {left}")
     yield _step("give-back", root, "give back what the contract step took", statements, Phase.DOWN)
 
 
@@ -86,8 +89,13 @@ def _holder_name(root: str, spec: Spec) -> str:
     return name(root, "pkey") if root == spec.tenants else foreign_key_name(root, (spec.column,), spec.tenants)
 
 
+def _whose(root: str, holder: Constraint | None, spec: Spec, catalog: Catalog) -> str | None:
+    """The line of the same comment that says whose the column is, also where the key is only about to be made."""
+    table = spec.table(root)
+    return mark(table, spec, catalog) if holder is None and table is not None else marked(holder)
+
+
 def _noted(holder: Constraint | None) -> dict[str, list[tuple[str, str]]]:
     comment = (holder.comment if holder is not None else None) or ""
-    if not comment.startswith(_TOOK):
-        return {}
-    return {table: [(pair[0], pair[1]) for pair in pairs] for table, pairs in json.loads(comment[len(_TOOK) :]).items()}
+    line = next((line for line in comment.splitlines() if line.startswith(_TOOK)), f"{_TOOK}{{}}")
+    return {table: [(pair[0], pair[1]) for pair in pairs] for table, pairs in json.loads(line[len(_TOOK) :]).items()}

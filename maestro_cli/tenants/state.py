@@ -10,8 +10,8 @@ from maestro_cli.tenants import advisory, planner, version
 from maestro_cli.tenants.catalog import Catalog
 from maestro_cli.tenants.catalog_read import read_for
 from maestro_cli.tenants.planner_contract import contract_begun
-from maestro_cli.tenants.planner_expand import tenant_key
 from maestro_cli.tenants.planner_index import covering
+from maestro_cli.tenants.provenance import key_of
 from maestro_cli.tenants.session import Session
 from maestro_cli.tenants.spec import Spec, TableSpec, candidates, specify, with_proposals
 from maestro_cli.tenants.verification import multixact_age
@@ -130,7 +130,7 @@ def _appeared(spec: Spec, catalog: Catalog) -> tuple[str, ...]:
 def _table(table: TableSpec, spec: Spec, catalog: Catalog, left: int) -> TableState:
     found = catalog.tables[table.name]
     column = found.columns.get(spec.column)
-    key = tenant_key(table, spec, catalog)
+    key = key_of(table, spec, catalog)
     leaves = list(catalog.leaves(table.name))
     return TableState(
         name=table.name,
