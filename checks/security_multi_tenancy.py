@@ -72,7 +72,7 @@ def _tenants(schema: TenantSchema) -> Iterator[Evidence]:
 
 def _table(table: TableSpec, schema: TenantSchema) -> Iterator[Evidence]:
     from maestro_cli.tenants.planner_checks import same_type
-    from maestro_cli.tenants.planner_expand import tenant_key
+    from maestro_cli.tenants.provenance import key_of
 
     spec, catalog = schema.spec, schema.catalog
     found = catalog.tables.get(table.name)
@@ -87,7 +87,7 @@ def _table(table: TableSpec, schema: TenantSchema) -> Iterator[Evidence]:
         yield Evidence(f"{table.name}.{spec.column}", f"it is {column.type}", spec.type)
     if not column.not_null:
         yield Evidence(f"{table.name}.{spec.column}", "it may be NULL", "NOT NULL")
-    key = tenant_key(table, spec, catalog)
+    key = key_of(table, spec, catalog)
     if key is None:
         yield Evidence(f"{table.name}.{spec.column}", f"it has no foreign key to {spec.tenants}", "a validated one")
     elif not key.validated:
