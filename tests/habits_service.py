@@ -32,6 +32,7 @@ HABITS = {
     "login-token": "The login wants a token in a header, which a GET has answered beside a cookie.",
     "bearer-in-body": "The login answers with the whole header: `Bearer …`.",
     "tenant-in-path": "Paths name the tenant: /v1/orgs/ORG/notes.",
+    "tenant-in-headers": "A login, a refresh, a log-out and whatever is written name the tenant in a header.",
     "volatile": "Every answer holds a number of the request.",
     "no-with-200": "What is not there is answered with 200 and `ok: false`.",
     "page-for-all": "Outside the API every path is answered with the page of a client-side application.",
@@ -103,6 +104,9 @@ class HabitsService:
     def _route(self, asked: Asked) -> Said:
         parts = urlsplit(asked.path)
         inside = parts.path.startswith("/v1/")
+        named = asked.headers.get("x-workspace") in {workspace for _, workspace in USERS.values()}
+        if self.on("tenant-in-headers") and asked.method in ("POST", "PATCH") and not named:
+            return self._json(400, ok=False)
         if parts.path == "/v1/debug" and self.on("debug"):
             return self._json(200, python_version="3.13", pid=7)
         match (asked.method, parts.path):
@@ -247,7 +251,7 @@ def configuration(service: HabitsService, port: int) -> str:
     """The maestro.yaml that fits the service, as JSON."""
     cookies = service.on("cookie-tokens")
     notes = "/orgs/{tenant}/notes" if service.on("tenant-in-path") else "/notes"
-    tenants = service.on("tenant-in-path")
+    tenants = service.on("tenant-in-path") or service.on("tenant-in-headers")
     auth: dict[str, Any] = {
         "login": {
             "path": "/login",
@@ -279,5 +283,8 @@ def configuration(service: HabitsService, port: int) -> str:
     if service.on("named-by-client"):
         del isolation["delete"]
         isolation |= {"keep": True, "create": {**isolation["create"], "id": "maestro-probe-{nonce}"}}
+    if service.on("tenant-in-headers"):
+        for request in (auth["login"], auth["refresh"], auth["logout"], isolation["create"], isolation["update"]):
+            request["headers"] = {"X-Workspace": "{tenant}"}
     api = {"url": f"http://127.0.0.1:{port}/v1", "auth": auth, "isolation": isolation}
     return json.dumps({"version": 1, "service": {"name": "notes", "environment": "staging"}, "api": api})

@@ -183,7 +183,7 @@ def _page(ctx: Context, auth: Auth) -> LoginPage | None:
 
 def _attempt(ctx: Context, username: str, password: str, page: LoginPage | None, **options: Any) -> Answer:
     login = _login(settings_of(ctx))
-    values = {"username": username, "password": password}
+    values = {"username": username, "password": password, **_tenant_of(ctx, username)}
     if page is None:
         return send(ctx, login, values, default_body=DEFAULT_BODY, default_method="POST", **options)
     headers = {**page.headers, **options.pop("headers", {})}
@@ -197,6 +197,16 @@ def _attempt(ctx: Context, username: str, password: str, page: LoginPage | None,
         extra={page.name: page.token} if page.name is not None and login.encoding == "form" else None,
         **options,
     )
+
+
+def _tenant_of(ctx: Context, username: str) -> dict[str, str]:
+    """What stands for {tenant} in a login: what is written at its account; a stranger's is the first account's."""
+    api = ctx.require(ctx.settings.api, "api")
+    auth = settings_of(ctx)
+    further = [auth.inactive_account, api.roles.account if api.roles is not None else None]
+    known = {row.username: row.tenant for row in (*further, *auth.accounts) if row is not None}
+    tenant = known.get(username) or auth.accounts[0].tenant
+    return {} if tenant is None else {"tenant": tenant}
 
 
 def wrong_password(ctx: Context) -> Answer:
@@ -251,6 +261,8 @@ def refresh(ctx: Context, refresh_token: str, session: Session, issued: Tokens |
     Raises:
         NotConfigured: Without api.auth.refresh.
     """
+    from maestro_cli.observe.tenant_names import in_request
+
     endpoint = ctx.require(session.auth.refresh, "api.auth.refresh")
     place = _login(session.auth).refresh_token or ""
     headers: dict[str, str] = {}
@@ -262,7 +274,7 @@ def refresh(ctx: Context, refresh_token: str, session: Session, issued: Tokens |
     return send(
         ctx,
         endpoint,
-        {"refresh_token": refresh_token, "access_token": session.access_token},
+        {"refresh_token": refresh_token, "access_token": session.access_token, **in_request(ctx, endpoint, session)},
         default_body=None if place.startswith("cookie:") else {"refresh_token": "{refresh_token}"},
         default_method="POST",
         headers=headers,
@@ -271,13 +283,19 @@ def refresh(ctx: Context, refresh_token: str, session: Session, issued: Tokens |
 
 def log_out(ctx: Context, session: Session) -> Answer | None:
     """Log a session out; None where no log-out is configured."""
+    from maestro_cli.observe.tenant_names import in_request
+
     endpoint = session.auth.logout
     if endpoint is None:
         return None
     return send(
         ctx,
         endpoint,
-        {"refresh_token": session.refresh_token or "", "access_token": session.access_token},
+        {
+            "refresh_token": session.refresh_token or "",
+            "access_token": session.access_token,
+            **in_request(ctx, endpoint, session),
+        },
         default_method="POST",
         headers=headers_with(session.auth, session.access_token, session.tokens.cookies),
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from maestro_cli.observe import tokens
 
 if TYPE_CHECKING:
+    from maestro_cli.config.api_settings import Endpoint
     from maestro_cli.observe.context import Context
     from maestro_cli.observe.session import Session
 
@@ -98,6 +99,15 @@ def in_path(ctx: Context, path: str, session: Session) -> dict[str, str]:
         return {}
     found = tenant_of(ctx, session)
     return {"tenant": ctx.require(found, f"api.auth.accounts[{session.index}].tenant").text}
+
+
+def in_request(ctx: Context, endpoint: Endpoint, session: Session) -> dict[str, str]:
+    """What stands for {tenant} in a configured request: its path, its body or its headers.
+
+    Raises:
+        NotConfigured: Where one of them asks for it and nothing tells.
+    """
+    return in_path(ctx, f"{endpoint.path} {endpoint.body} {endpoint.headers}", session)
 
 
 def _values(ctx: Context, source: Any) -> list[str | int]:

@@ -12,7 +12,7 @@ from maestro_cli.observe import session as sessions
 from maestro_cli.observe.endpoint import dig, fill, fill_path, send
 from maestro_cli.observe.errors import ControlFailed
 from maestro_cli.observe.http import Answer
-from maestro_cli.observe.tenant_names import Tenant, in_path, tenant_of
+from maestro_cli.observe.tenant_names import Tenant, in_path, in_request, tenant_of
 
 if TYPE_CHECKING:
     from maestro_cli.config.api_settings import Endpoint, Isolation
@@ -87,8 +87,8 @@ def names_tenant(path: str | None) -> bool:
 
 
 def tenant_in(ctx: Context, endpoint: Endpoint, session: Session) -> dict[str, str]:
-    """What stands for {tenant} in a request's path or body."""
-    return in_path(ctx, f"{endpoint.path} {json.dumps(endpoint.body)}", session)
+    """What stands for {tenant} in a request's path, body or headers."""
+    return in_request(ctx, endpoint, session)
 
 
 def make(ctx: Context, owner: Session, suffix: str, extra: Mapping[str, Any] | None = None) -> Owned:
