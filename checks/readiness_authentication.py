@@ -5,8 +5,13 @@ from __future__ import annotations
 from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, failed, passed
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.control import outcome, protected_answers
+from maestro_cli.observe.reference_tokens import other_end
+from maestro_cli.observe.session import Session
+from maestro_cli.observe.tokens import parse
 
 MAXIMUM_ACCOUNTS = 4
+LONG = 3000
+"""Characters of a token that is too long for most places, and not for a header."""
 LOCAL = ("X-Forwarded-For", "X-Real-IP", "X-Client-IP", "X-Originating-IP")
 USER = ("X-Forwarded-User", "X-Remote-User", "Remote-User", "X-Auth-Request-User", "X-User")
 """What a proxy in front may write, and a service behind it may believe, and what any client may write as well."""
@@ -16,7 +21,7 @@ USER = ("X-Forwarded-User", "X-Remote-User", "Remote-User", "X-Auth-Request-User
     "readiness.authentication",
     component="security",
     priority="critical",
-    requests=MAXIMUM_ACCOUNTS * (sessions.LOGIN_REQUESTS + 1) + 5,
+    requests=MAXIMUM_ACCOUNTS * (sessions.LOGIN_REQUESTS + 1) + 10,
     deadline_s=15,  # three logins, each as slow as a good password hash is meant to be
     faults=("anonymous-accepted", "garbage-token-accepted", "any-password-accepted"),
 )
@@ -25,7 +30,8 @@ def authentication(ctx: Context) -> Finding:
 
     Why: a login that fails is an outage, one that takes any password is worse, and both look fine from a settings file.
     Fails when: api.auth.login gives the first account a token for a wrong password, or api.auth.protected opens without a
-    token, with one that is none, or for a header in which only a proxy may name an address or a user. Where an account cannot log in or its token opens nothing, nothing is proved.
+    token, with one that is none, empty, very long, a pattern (`*`, `%`) or, where tokens are looked up, right in its first
+    half only, or for a header in which only a proxy may name an address or a user. Where an account cannot log in or its token opens nothing, nothing is proved.
     Fix: compare the password's hash before a token is issued; guard every route that is not meant for everybody.
     Source: OWASP ASVS 5.0 6.3.1 and 8.3.1; OWASP API2:2023, Broken Authentication
     """
@@ -49,6 +55,10 @@ def authentication(ctx: Context) -> Finding:
     ]
     opened = [name for name, answer in rows if outcome(auth, answer) == "accepted"]
     crashed = [name for name, answer in rows if outcome(auth, answer) in {"crashed", "unclear"}]
+    for name, token in () if opened or crashed else _no_tokens(ctx, looked.session):
+        answer = sessions.protected(ctx, looked.session.headers_with(token), looked.session)
+        rows.append((f"GET {path} with {name}", answer))
+        opened += [rows[-1][0]] if outcome(auth, answer) == "accepted" else []
     for what, headers in (
         ("an address of its own machine", dict.fromkeys(LOCAL, "127.0.0.1")),
         ("a user's name", dict.fromkeys(USER, accounts[0].username)),
@@ -69,6 +79,22 @@ def authentication(ctx: Context) -> Finding:
     if crashed:
         raise ControlFailed(f"{_sentence(crashed)} is answered with an error of the server, neither yes nor no")
     return passed(f"{len(accounts)} accounts log in, and nobody else gets in.", *evidence)
+
+
+def _no_tokens(ctx: Context, session: Session) -> list[tuple[str, str]]:
+    """What opens a door whose lock looks at less than the whole token, or gives up."""
+    found = [
+        ("a very long token", "maestro-probe-" + "a" * LONG),
+        ("an asterisk for a token", "*"),
+        ("a per cent sign for a token", "%"),
+    ]
+    if not session.beside:  # a cookie beside it may be asked where there is no token at all
+        found.append(("an empty token", ""))
+    if parse(session.access_token) is None:
+        altered = other_end(session.access_token)
+        ctx.redact.add([altered])
+        found.append(("a token of which only the first half is right", altered))
+    return found
 
 
 def _sentence(parts: list[str]) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from maestro_cli.api import Context, Evidence, Finding, NotConfigured, check, failed, passed
-from maestro_cli.observe.session import LOGIN_REQUESTS, for_account
+from maestro_cli.api import Context, Evidence, Finding, check, failed, passed
+from maestro_cli.observe.reference_tokens import ALIKE_BITS, LEAST_BITS, differing_bits, most_bits
+from maestro_cli.observe.session import LOGIN_REQUESTS, Session, for_account
 from maestro_cli.observe.tokens import Jwt, parse
 
 SLACK_S = 60
@@ -16,7 +17,7 @@ SLACK_S = 60
     "readiness.token-settings",
     component="security",
     priority="high",
-    requests=LOGIN_REQUESTS,
+    requests=2 * LOGIN_REQUESTS,
     faults=("jwt-access-long-lived", "token-algorithm-differs", "token-without-times"),
 )
 def token_settings(ctx: Context) -> Iterator[Finding]:
@@ -24,14 +25,17 @@ def token_settings(ctx: Context) -> Iterator[Finding]:
 
     Why: the settings file says 15 minutes; what counts is what the running service signs.
     Fails when: the access token of a login is signed with another algorithm than api.auth.algorithm, does not say when it
-    ends, was issued at another time than now, or lives longer than api.auth.access_minutes.
-    Fix: deploy the settings that are meant (JWT_ALGORITHM, JWT_ACCESS_TOKEN_EXPIRE_MINUTES), or correct maestro.yaml.
-    Source: RFC 7519 §4.1.4 and §4.1.6; RFC 8725 §3.1; OWASP ASVS 5.0 9.1.2 and 9.2.1
+    ends, was issued at another time than now, or lives longer than api.auth.access_minutes; or, being no JSON Web Token,
+    can be guessed: it holds less than 64 bits, or those of two accounts are almost the same.
+    Fix: deploy the settings that are meant (JWT_ALGORITHM, JWT_ACCESS_TOKEN_EXPIRE_MINUTES), or correct maestro.yaml; make
+    tokens that are looked up of 128 bits from the system's random source (`secrets.token_urlsafe`).
+    Source: RFC 7519 §4.1.4 and §4.1.6; RFC 8725 §3.1; OWASP ASVS 5.0 7.2.3, 9.1.2 and 9.2.1; CWE-330
     """
     session = for_account(ctx, 0)
     token = parse(session.access_token)
     if token is None:
-        raise NotConfigured("the service's tokens are no JSON Web Tokens, so they say nothing of their settings")
+        yield _guessable(ctx, session)
+        return
     auth = session.auth
     seen = Evidence("algorithm", token.algorithm, auth.algorithm)
     if token.algorithm != auth.algorithm:
@@ -39,6 +43,24 @@ def token_settings(ctx: Context) -> Iterator[Finding]:
     else:
         yield passed(f"The access token is signed with {auth.algorithm}.", seen)
     yield _times(token, session.issued_at, auth.access_minutes)
+
+
+def _guessable(ctx: Context, session: Session) -> Finding:
+    """Whether a token that is no JSON Web Token is long enough, and unlike another account's."""
+    holds = most_bits(session.access_token)
+    seen = Evidence("what the access token can hold", f"at most {holds:.0f} bits", f"{LEAST_BITS} bits or more")
+    if holds < LEAST_BITS:
+        return failed(f"The access token can be guessed: it holds {holds:.0f} bits at most.", seen)
+    if len(session.auth.accounts) < 2:
+        return passed("The access token is no JSON Web Token, and too long to be guessed.", seen)
+    apart = differing_bits(session.access_token, for_account(ctx, 1).access_token)
+    unlike = Evidence(
+        "where it differs from another account's", f"in {apart:.0f} bits at most", f"{ALIKE_BITS} bits or more"
+    )
+    if apart < ALIKE_BITS:
+        what = "are the same" if not apart else f"differ in {apart:.0f} bits at most, as counted ones do"
+        return failed(f"The access tokens of two accounts {what}.", seen, unlike)
+    return passed("The access token is no JSON Web Token, and cannot be guessed.", seen, unlike)
 
 
 def _times(token: Jwt, answered: float, minutes: float) -> Finding:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from maestro_cli.api import Context, Evidence, Finding, NotConfigured, check, combine, failed, passed
+from maestro_cli.observe.endpoint import dig
 from maestro_cli.observe.session import LOGIN_REQUESTS, Session, for_account
 from maestro_cli.observe.tokens import parse
 
@@ -23,13 +24,13 @@ def token_lifetime(ctx: Context) -> Finding:
 
     Why: a stolen token is good until it ends; that is what short lives are for.
     Fails when: an access token lives longer than api.auth.access_minutes, a refresh token longer than
-    api.auth.refresh_days, or one of them names no end. Of a
-    refresh token that is no JSON Web Token but a cookie, the cookie's Max-Age counts.
+    api.auth.refresh_days, or one of them names no end. Of an access token that is no JSON Web Token, `expires_in` beside it
+    counts, in seconds; of such a refresh token that is a cookie, the cookie's Max-Age.
     Fix: shorten them where they are issued, or write down in maestro.yaml what is meant.
-    Source: OWASP ASVS 5.0 9.2.1, 7.3.2; RFC 9700 §4.14.2
+    Source: OWASP ASVS 5.0 9.2.1, 7.3.2; RFC 9700 §4.14.2; RFC 6749 §5.1
     """
     session = for_account(ctx, 0)
-    findings = [_judge("access token", session.access_token, session.auth.access_minutes * 60, session)]
+    findings = [_judge("access token", session.access_token, session.auth.access_minutes * 60, session), _told(session)]
     if session.refresh_token is not None:
         findings.append(_judge("refresh token", session.refresh_token, session.auth.refresh_days * 86_400, session))
         findings.append(_cookie(session))
@@ -53,6 +54,21 @@ def _judge(name: str, text: str, longest_s: float, session: Session) -> Finding 
     if life > longest_s + SLACK_S:
         return failed(f"The {name} lives for {_words(life)}.", evidence)
     return passed(f"The {name} lives for {_words(life)}.", evidence)
+
+
+def _told(session: Session) -> Finding | None:
+    """Of an access token that is no JWT, what the login's answer says beside it."""
+    place = session.auth.login.token if session.auth.login is not None else ""
+    if place.startswith(("cookie:", "header:")) or parse(session.access_token) is not None:
+        return None
+    beside = f"{place.rpartition('.')[0]}.expires_in".lstrip(".")
+    life, longest_s = dig(session.answer.json(), beside), session.auth.access_minutes * 60
+    if not isinstance(life, int | float) or isinstance(life, bool):
+        return None
+    seen = Evidence(f"{beside} of the login's answer", _words(life), f"at most {_words(longest_s)}")
+    if life > longest_s + SLACK_S:
+        return failed(f"The access token lives for {_words(life)}.", seen)
+    return passed(f"The access token lives for {_words(life)}.", seen)
 
 
 def _cookie(session: Session) -> Finding | None:

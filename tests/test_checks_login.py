@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import secrets
 import time
 from pathlib import Path
 from typing import Any
@@ -47,14 +48,25 @@ class Application:
         now = int(time.time())
         claims = {"sub": body["user"], "iat": now, "exp": now + 900, **self.claims}
         token = forge({"alg": self.algorithm, "typ": "JWT"}, {k: v for k, v in claims.items() if v is not None}, KEY)
-        if "opaque" in self.faults:
-            token = f"opaque-{now}-{body['user']}"
+        if "looked-up" in self.faults:
+            token = secrets.token_urlsafe(16)
+        if "short" in self.faults:
+            token = str(secrets.randbelow(10**8))
+        if "counted" in self.faults:
+            token = f"{4_711_000 + len(self.issued):032d}"
+        if "of-the-hour" in self.faults:
+            token = "5f4dcc3b5aa765d61d8327deb882cf99"
         self.issued.add(token)
         return Said(200, json.dumps({"access_token": token}).encode())
 
     def _things(self, token: str) -> Said:
         if "protected-500" in self.faults and token not in self.issued:
             return Said(500)
+        first_half = "first-half" in self.faults and any(token[:11] == known[:11] for known in self.issued)
+        long = "long" in self.faults and len(token) > 512
+        pattern = "pattern" in self.faults and token in ("*", "%")
+        if first_half or long or pattern:
+            return Said(200, b"[]")
         if token in self.issued and "nobody" not in self.faults:
             return Said(200, b"[]")
         if (not token and "anonymous" in self.faults) or (token and "garbage" in self.faults):
@@ -92,7 +104,24 @@ def test_logging_in_where_it_should_not_work(project: Path, fault: str, status: 
 
 def test_tokens_as_configured(project: Path) -> None:
     expect(look("readiness.token-settings", project, Application()), "pass", "HS256", "15 minutes")
-    expect(look("readiness.token-settings", project, Application("opaque")), "skip", "no JSON Web Tokens")
+    expect(look("readiness.token-settings", project, Application("looked-up")), "pass", "no JSON Web Token")
+
+
+@pytest.mark.parametrize(
+    ("fault", "word"),
+    [("short", "holds 27 bits at most"), ("counted", "as counted ones do"), ("of-the-hour", "are the same")],
+)
+def test_tokens_that_can_be_guessed(project: Path, fault: str, word: str) -> None:
+    expect(look("readiness.token-settings", project, Application("looked-up", fault)), "fail", word)
+
+
+@pytest.mark.parametrize(
+    ("fault", "word"),
+    [("first-half", "only the first half is right"), ("long", "a very long token"), ("pattern", "an asterisk")],
+)
+def test_tokens_that_are_not_compared_whole(project: Path, fault: str, word: str) -> None:
+    expect(look("readiness.authentication", project, Application("looked-up", fault)), "fail", word)
+    expect(look("readiness.authentication", project, Application("looked-up")), "pass", "first half is right 401")
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,16 @@ def test_a_well_known_secret_beside_a_key_pair(project: Path) -> None:
     expect(result, "fail", "well-known key is accepted")
 
 
+@pytest.mark.parametrize(("place", "life", "status"), [("token", 600, "pass"), ("data.token", 2_592_000, "fail")])
+def test_the_life_of_an_access_token_that_is_looked_up(project: Path, place: str, life: int, status: str) -> None:
+    told = {"token": "looked-up-and-long-enough", "expires_in": life}
+    body = json.dumps(told if place == "token" else {"data": told}).encode()
+    with serving(lambda _: Said(200, body)) as port:
+        login = f"login: {{path: /login, token: {place}}}, accounts: [{{username: ann, password: long-word}}]"
+        yaml = f"api: {{url: 'http://127.0.0.1:{port}', auth: {{{login}}}}}\n"
+        expect(run_check("security.token-lifetime", context(project, yaml)), status, "expires_in of the login's answer")
+
+
 @pytest.mark.parametrize(("days", "status"), [(1, "pass"), (40, "fail")])
 def test_the_life_of_a_refresh_token_that_is_a_cookie(project: Path, days: int, status: str) -> None:
     key = b"k" * 32
