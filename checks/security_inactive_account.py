@@ -33,7 +33,7 @@ def inactive_account(ctx: Context) -> Finding:
     seen = Evidence(f"login of {account.username}", str(answer.status), "refused")
     tokens = sessions.tokens_in(ctx, answer)
     if tokens is not None:
-        session = Session(-1, account, auth, tokens, answer, control.issued_at)
+        session = sessions.named(ctx, Session(-1, account, auth, tokens, answer, control.issued_at))
         ctx.cleanup.add(f"session of {account.username}", lambda: sessions.log_out(ctx, session), order=1)
         return failed(f"The deactivated account {account.username} is let in.", seen, known)
     if answer.status >= 500 or answer.status == 429 or not sessions.login_refused(auth, answer):

@@ -96,7 +96,7 @@ def tenant_spoofing(ctx: Context) -> Finding:
 
 
 def _in_headers(ctx: Context, owned: Owned, tenant: Tenant, evidence: list[Evidence]) -> list[str]:
-    ways: Ways = {f"the header {name}": ({name: tenant.text}, "") for name in header_names(tenant)}
+    ways: Ways = {f"the header {name}": ({name: tenant.text}, "") for name in header_names(ctx, tenant)}
     return _spoofed(ctx, owned, "a header", ways, evidence)
 
 
@@ -133,7 +133,7 @@ def _spoofed(ctx: Context, owned: Owned, kind: str, ways: Ways, evidence: list[E
 
 def _written(ctx: Context, owned: Owned, tenant: Tenant, evidence: list[Evidence]) -> list[str]:
     """What headers do to writing, where a guard of its own may look at them."""
-    names = header_names(tenant)
+    names = header_names(ctx, tenant)
     stranger = sessions.for_account(ctx, 1)
     found = [
         f"{name} when making an object" for name in _searched(tenant.text, names, partial(_makes, ctx, owned, evidence))

@@ -155,6 +155,11 @@ class Api:
     )
     ca_file: str | None = key("CA that signed its certificate; the system's where absent.", default=None)
     app: str | None = key("MODULE:APP that `maestro serve` launches.", default=None, example="service.main:app")
+    headers: Mapping[str, str] | None = key(
+        "Headers of every request, such as a gateway's key; {tenant} is the tenant of the account that asks.",
+        default=None,
+        example='{X-Api-Key: "${GATEWAY_KEY}", X-Org-Id: "{tenant}"}',
+    )
     health_path: str = key("GET that answers 200 when the service is well.", default="/health")
     max_latency_ms: float = key(
         "Slowest acceptable median answer of health_path, in milliseconds.", default=500, minimum=1

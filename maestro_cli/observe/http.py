@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from maestro_cli.observe.context import Context
 
 TOTAL_S = 8.0
+_SECRET = re.compile(r"key|token|secret|auth|cookie", re.IGNORECASE)
 ATTEMPTS = 20
 """How often a request is sent that is answered 429."""
 ROTATIONS = 12
@@ -61,6 +63,7 @@ class Http:
     Attributes:
         base: api.url without a trailing slash.
         requests: How many were sent in this run.
+        always: api.headers: they go with every request but a browser's preflight, which carries none of its page's.
     """
 
     base: str
@@ -70,6 +73,7 @@ class Http:
     requests: int = 0
     window_s: float = 60.0
     patience: Patience = field(default_factory=Patience, repr=False)
+    always: dict[str, str] = field(default_factory=dict, repr=False)
     _rotations: int = field(default=0, repr=False)
     _answered: bool = field(default=False, repr=False)
     _sent: list[tuple[float, str]] = field(default_factory=list, repr=False)
@@ -85,6 +89,7 @@ class Http:
         ca_file = None if api.ca_file is None else str(ctx.path(api.ca_file))
         client = cls(url.rstrip("/"), ca_file, ctx.nonce, source=loopback_source(url, ctx.nonce))
         client.patience = ctx.patience
+        client.always = usual_headers(ctx)
         if api.rate_limit is not None:
             client.window_s = api.rate_limit.window_seconds
         return client
@@ -138,12 +143,14 @@ class Http:
             Unreachable: When no answer comes: refused, timed out, broken handshake, untrusted certificate.
             RateLimited: When a 429 is answered and its window is longer than the run may wait.
         """
+        preflight = "Access-Control-Request-Method" in (headers or {})
         sent = {"User-Agent": self.user_agent, "Accept": "application/json, */*;q=0.5"}
+        sent |= {} if preflight else self.always
         if json_body is not None:
             body, sent["Content-Type"] = json.dumps(json_body).encode(), "application/json"
         elif form is not None:
             body, sent["Content-Type"] = urlencode(form).encode(), "application/x-www-form-urlencoded"
-        sent.update(headers or {})
+        sent = overridden(sent, headers or {})
         if any(name.lower().startswith(("x-csrf", "x-xsrf")) for name in sent):
             sent.setdefault("Referer", f"{self.base}/")  # Django refuses a token over HTTPS that comes from nowhere
         if not path.startswith("/"):
@@ -258,6 +265,27 @@ class Http:
         """Close every connection."""
         for connections in self._kept.values():
             connections.close()
+
+
+def usual_headers(ctx: Context) -> dict[str, str]:
+    """api.headers as far as they are known before anybody has logged in. The redactor is told of keys among them."""
+    api = ctx.require(ctx.settings.api, "api")
+    tenant = api.auth.accounts[0].tenant if api.auth is not None and api.auth.accounts else None
+    found = {
+        name: value if tenant is None else value.replace("{tenant}", tenant)
+        for name, value in (api.headers or {}).items()
+        if tenant is not None or "{tenant}" not in value
+    }
+    ctx.redact.add([value for name, value in found.items() if _SECRET.search(name)])
+    return found
+
+
+def overridden(headers: Mapping[str, str], further: Mapping[str, str]) -> dict[str, str]:
+    """The further headers added, in place of those of the same name in whatever case: HTTP has one X-Org-Id."""
+    names = {name.lower() for name in further}
+    last = {name.lower(): name for name in further}
+    kept = {name: value for name, value in headers.items() if name.lower() not in names}
+    return kept | {name: further[name] for name in last.values()}
 
 
 def _authority(url: str) -> str:

@@ -56,7 +56,7 @@ def logged_in(ctx: Context, account: Account, key: str) -> Session:
         raise ControlFailed(
             f"the login of {account.username} is answered {answer.status}", hint=f"Compare {key} with the service."
         )
-    session = Session(-1, account, auth, tokens, answer, time.time())
+    session = sessions.named(ctx, Session(-1, account, auth, tokens, answer, time.time()))
     ctx.cleanup.add(f"session of {account.username}", lambda: sessions.log_out(ctx, session), order=1)
     return session
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
-from maestro_cli.observe.endpoint import dig, fill_path, send
+from maestro_cli.observe.endpoint import dig, fill, fill_path, send
 from maestro_cli.observe.errors import ControlFailed
 from maestro_cli.observe.http import Answer
 from maestro_cli.observe.token_headers import CSRF, cookie_headers, cookies_of, headers_with
@@ -58,6 +58,8 @@ class Session:
     answer: Answer = field(repr=False)
     issued_at: float
     beside: Mapping[str, str] = field(default_factory=dict, repr=False)
+    named: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Those of api.headers that name the account's tenant."""
 
     @property
     def access_token(self) -> str:
@@ -76,7 +78,7 @@ class Session:
 
     def headers_with(self, token: str) -> dict[str, str]:
         """The same with another token in the access token's place."""
-        return headers_with(self.auth, token, self.beside)
+        return {**self.named, **headers_with(self.auth, token, self.beside)}
 
 
 def fingerprint(token: str) -> str:
@@ -127,10 +129,24 @@ def fresh(ctx: Context, index: int = 0) -> Session:
         )
     if page is not None:
         tokens = replace(tokens, cookies={**page.cookies, **tokens.cookies})
-    session = Session(index, account, auth, tokens, answer, time.time())
+    session = named(ctx, Session(index, account, auth, tokens, answer, time.time()))
+    if index == 0:
+        ctx.http.always = {**session.named, **ctx.http.always}
     session = replace(session, beside=_beside(ctx, session))
     ctx.cleanup.add(f"session of {account.username}", lambda: log_out(ctx, session), order=1)
     return session
+
+
+def named(ctx: Context, session: Session) -> Session:
+    """The same session, which names its tenant where api.headers says that requests do."""
+    api = ctx.require(ctx.settings.api, "api")
+    wanted = {name: value for name, value in (api.headers or {}).items() if "{tenant}" in value}
+    if not wanted:
+        return session
+    from maestro_cli.observe.tenant_names import tenant_of
+
+    tenant = tenant_of(ctx, session)
+    return session if tenant is None else replace(session, named=fill(wanted, {"tenant": tenant.text}))
 
 
 def _beside(ctx: Context, session: Session) -> dict[str, str]:
@@ -141,7 +157,7 @@ def _beside(ctx: Context, session: Session) -> dict[str, str]:
     twins = {name: value for name, value in others.items() if CSRF.search(name)}
     if len(twins) == len(others) or auth.protected is None:
         return others
-    alone = headers_with(auth, session.access_token, twins)
+    alone = {**session.named, **headers_with(auth, session.access_token, twins)}
     opens = ctx.shared("token-opens-alone", lambda: 200 <= protected(ctx, alone, session).status < 300)
     return twins if opens else others
 
@@ -161,7 +177,7 @@ def attempt(ctx: Context, username: str, password: str, **options: Any) -> Answe
     tokens = tokens_in(ctx, answer)
     if tokens is not None:
         account = settings_of(ctx).accounts[0]
-        session = Session(0, account, settings_of(ctx), tokens, answer, time.time(), tokens.cookies)
+        session = named(ctx, Session(0, account, settings_of(ctx), tokens, answer, time.time(), tokens.cookies))
         ctx.cleanup.add(f"session of {username}", lambda: log_out(ctx, session), order=1)
     return answer
 
@@ -184,6 +200,9 @@ def _page(ctx: Context, auth: Auth) -> LoginPage | None:
 def _attempt(ctx: Context, username: str, password: str, page: LoginPage | None, **options: Any) -> Answer:
     login = _login(settings_of(ctx))
     values = {"username": username, "password": password, **_tenant_of(ctx, username)}
+    api = ctx.require(ctx.settings.api, "api")
+    own = {name: value for name, value in (api.headers or {}).items() if "{tenant}" in value and "tenant" in values}
+    options["headers"] = {**fill(own, values), **options.get("headers", {})}
     if page is None:
         return send(ctx, login, values, default_body=DEFAULT_BODY, default_method="POST", **options)
     headers = {**page.headers, **options.pop("headers", {})}
@@ -265,7 +284,7 @@ def refresh(ctx: Context, refresh_token: str, session: Session, issued: Tokens |
 
     endpoint = ctx.require(session.auth.refresh, "api.auth.refresh")
     place = _login(session.auth).refresh_token or ""
-    headers: dict[str, str] = {}
+    headers = dict(session.named)
     if place.startswith("cookie:"):
         headers = session.headers
         later = issued.cookies if issued is not None else {}
@@ -297,7 +316,7 @@ def log_out(ctx: Context, session: Session) -> Answer | None:
             **in_request(ctx, endpoint, session),
         },
         default_method="POST",
-        headers=headers_with(session.auth, session.access_token, session.tokens.cookies),
+        headers={**session.named, **headers_with(session.auth, session.access_token, session.tokens.cookies)},
     )
 
 

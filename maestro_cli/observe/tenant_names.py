@@ -147,12 +147,15 @@ def _pairs(source: Any, depth: int = 0) -> Iterator[tuple[str, str | int]]:
             yield from _pairs(item, depth + 1)
 
 
-def header_names(tenant: Tenant) -> list[str]:
-    """The usual ones, and those made of the service's own words: `workspace` → X-Workspace-ID, X-Workspace."""
+def header_names(ctx: Context, tenant: Tenant) -> list[str]:
+    """That of api.headers, the usual ones, and those made of the service's own words: `workspace` → X-Workspace-ID."""
     known = {name.lower() for name in HEADERS}
+    api = ctx.require(ctx.settings.api, "api")
+    own = [name for name, value in (api.headers or {}).items() if "{tenant}" in value and name.lower() not in known]
+    known |= {name.lower() for name in own}
     stems = ("-".join(word.capitalize() for word in stem.split("_")) for stem in tenant.stems)
     further = [f"X-{stem}{end}" for stem in stems for end in ("-ID", "")]
-    return [*HEADERS, *[name for name in dict.fromkeys(further) if name.lower() not in known][:FURTHER]]
+    return [*own, *HEADERS, *[name for name in dict.fromkeys(further) if name.lower() not in known][:FURTHER]]
 
 
 def query_names(tenant: Tenant) -> list[str]:
