@@ -13,7 +13,7 @@ from maestro_cli.observe.session import LOGIN_REQUESTS
     component="security",
     priority="high",
     bursts=True,
-    requests=4 * (MAXIMUM_BURST + BEYOND) + 1 + LOGIN_REQUESTS,
+    requests=5 * (MAXIMUM_BURST + BEYOND) + 1 + LOGIN_REQUESTS,
     deadline_s=30,
     faults=("rate-limit-off", "rate-limit-high", "rate-limit-low", "rate-limit-no-retry-after"),
 )

@@ -141,3 +141,34 @@ def test_a_slash_is_no_escape_where_every_path_is_answered_alike(project: Path) 
             return Said() if said.status == 404 else said
 
     expect(look("security.rate-limit-bypass", project, Everything("list")), "pass", "GET /list/")
+
+
+class Locking(Guarded):
+    """A login with an API key, which locks an account after three wrong passwords, before its address has used its limit."""
+
+    def __call__(self, asked: Asked) -> Said:
+        if self.over(asked):
+            return REFUSED
+        if asked.headers.get("x-api-key") != "the-key":
+            return Said(401)
+        name = json.loads(asked.body)["username"]
+        self.asked[name] += 1
+        return Said(429, headers={"Retry-After": "900"}) if self.asked[name] > 3 else Said(401)
+
+
+@pytest.mark.parametrize(
+    ("by", "limit", "check", "status", "says"),
+    [
+        (None, LIMIT, "security.rate-limit", "pass", f"429 at request {LIMIT + 1}"),
+        (None, LIMIT, "security.rate-limit-bypass", "pass", "429"),
+        ("x-real-ip", LIMIT, "security.rate-limit-bypass", "fail", "escaped by X-Real-IP"),
+        (None, LIMIT + 3, "security.rate-limit", "fail", "only request 10"),
+    ],
+)
+def test_a_lock_of_one_account_is_not_the_limit_of_an_address(
+    project: Path, by: str | None, limit: int, check: str, status: str, says: str
+) -> None:
+    with serving(Locking("login", by=by, limit=limit)) as port:
+        auth = f"auth: {{login: {{path: /login, headers: {{X-Api-Key: the-key}}}}, accounts: [{{username: ann, password: {USERS['ann']}}}]}}"
+        yaml = f"api: {{url: 'http://127.0.0.1:{port}', {auth}, rate_limit: {{requests: {LIMIT}, path: /login}}}}\n"
+        expect(run_check(check, context(project, yaml)), status, says)
