@@ -25,6 +25,7 @@ from maestro_cli.observe.tenant_objects import (
     shows,
     strangers_list,
     strangers_read,
+    tenant_in,
     tenant_named,
     update,
 )
@@ -45,7 +46,7 @@ WRITTEN_REQUESTS = 2 * (len(HEADERS) + FURTHER) * (OBJECT_REQUESTS + 2 * 4) + 12
     priority="critical",
     writes=True,
     requests=2 * LOGIN_REQUESTS
-    + 8 * OBJECT_REQUESTS
+    + 10 * OBJECT_REQUESTS
     + WRITTEN_REQUESTS
     + 2 * (len(HEADERS) + len(QUERIES) + 2 * FURTHER)
     + 19,
@@ -66,7 +67,7 @@ def tenant_spoofing(ctx: Context) -> Finding:
 
     Why: the tenant is part of who one is; taken from anywhere but the verified token it is whatever the client likes.
     Fails when: the second account, naming the first one's tenant in a header, the query, a cookie or a body, reads or lists its
-    object, makes or moves one into that tenant; or, naming it in a header, changes or deletes one there. Tried are the
+    object, makes or moves one into that tenant, or makes one there by putting it in place of {tenant}; or, naming it in a header, changes or deletes one there. Tried are the
     usual names and those that the service uses itself: in its tokens, its login's answer, its objects.
     Fix: take the tenant from the verified token only; refuse a body that names another one.
     Source: OWASP API1:2023, API3:2023; OWASP ASVS 5.0 8.2.2; CWE-639
@@ -86,6 +87,7 @@ def tenant_spoofing(ctx: Context) -> Finding:
         *_in_query(ctx, owned, tenant, evidence),
         *_in_cookies(ctx, owned, tenant, evidence),
         *_written(ctx, owned, tenant, evidence),
+        *_in_place(ctx, owned, evidence),
         *_in_body(ctx, owned, tenant, evidence),
     ]
     if believed:
@@ -96,23 +98,30 @@ def tenant_spoofing(ctx: Context) -> Finding:
 
 
 def _in_headers(ctx: Context, owned: Owned, tenant: Tenant, evidence: list[Evidence]) -> list[str]:
-    ways: Ways = {f"the header {name}": ({name: tenant.text}, "") for name in header_names(ctx, tenant)}
-    return _spoofed(ctx, owned, "a header", ways, evidence)
+    names = header_names(ctx, tenant)
+    every: list[Ways] = [{f"the header {name}": ({name: text}, "") for name in names} for text in tenant.texts]
+    return [name for ways in every for name in _spoofed(ctx, owned, "a header", ways, evidence)]
 
 
 def _in_query(ctx: Context, owned: Owned, tenant: Tenant, evidence: list[Evidence]) -> list[str]:
-    value = quote(tenant.text, safe="")
-    ways: Ways = {f"the query ({name})": ({}, f"{quote(name, safe='')}={value}") for name in query_names(tenant)}
-    return _spoofed(ctx, owned, "the query", ways, evidence)
+    names = [(name, quote(name, safe="")) for name in query_names(tenant)]
+    every: list[Ways] = [
+        {f"the query ({name})": ({}, f"{quoted}={quote(text, safe='')}") for name, quoted in names}
+        for text in tenant.texts
+    ]
+    return [name for ways in every for name in _spoofed(ctx, owned, "the query", ways, evidence)]
 
 
 def _in_cookies(ctx: Context, owned: Owned, tenant: Tenant, evidence: list[Evidence]) -> list[str]:
     """Cookies such as a front end keeps the chosen tenant in, beside those of the session."""
     held = sessions.for_account(ctx, 1).headers.get("Cookie")
-    cookies = [f"{name}={quote(tenant.text, safe='')}" for name in query_names(tenant)]
-    together = "; ".join([*([held] if held else []), *cookies])
-    ways: Ways = {f"the cookie ({', '.join(query_names(tenant))})": ({"Cookie": together}, "")}
-    return _spoofed(ctx, owned, "a cookie", ways, evidence)
+    found = []
+    for text in tenant.texts:
+        cookies = [f"{name}={quote(text, safe='')}" for name in query_names(tenant)]
+        together = "; ".join([*([held] if held else []), *cookies])
+        ways: Ways = {f"the cookie ({', '.join(query_names(tenant))})": ({"Cookie": together}, "")}
+        found += _spoofed(ctx, owned, "a cookie", ways, evidence)
+    return found
 
 
 def _spoofed(ctx: Context, owned: Owned, kind: str, ways: Ways, evidence: list[Evidence]) -> list[str]:
@@ -135,9 +144,8 @@ def _written(ctx: Context, owned: Owned, tenant: Tenant, evidence: list[Evidence
     """What headers do to writing, where a guard of its own may look at them."""
     names = header_names(ctx, tenant)
     stranger = sessions.for_account(ctx, 1)
-    found = [
-        f"{name} when making an object" for name in _searched(tenant.text, names, partial(_makes, ctx, owned, evidence))
-    ]
+    makes = partial(_makes, ctx, owned, evidence)
+    found = [f"{name} when making an object" for text in tenant.texts for name in _searched(text, names, makes)]
     for what, endpoint in (("changing", settings_of(ctx).update), ("deleting", settings_of(ctx).delete)):
         if endpoint is None:
             continue
@@ -158,7 +166,7 @@ def _written(ctx: Context, owned: Owned, tenant: Tenant, evidence: list[Evidence
             evidence.append(Evidence(f"{what} it, the tenant named in {', '.join(headers)}", seen, "untouched"))
             return done, status == plain
 
-        found += [f"{name} when {what} an object" for name in _searched(tenant.text, names, tried)]
+        found += [f"{name} when {what} an object" for text in tenant.texts for name in _searched(text, names, tried)]
     return found
 
 
@@ -235,6 +243,20 @@ def _tells(ctx: Context, owned: Owned) -> bool:
     """Whether the list, asked for plainly, lacks the object: only then does its appearing mean anything."""
     settings = settings_of(ctx)
     return settings.list is not None and not lists(strangers_list(ctx), owned, settings.create.id)
+
+
+def _in_place(ctx: Context, owned: Owned, evidence: list[Evidence]) -> list[str]:
+    """Making an object where the path (or the configured body or header) names the tenant: there the owner's is named."""
+    settings, stranger = settings_of(ctx), sessions.for_account(ctx, 1)
+    if not tenant_in(ctx, settings.create, owned.owner):
+        return []
+    made, answer = create(ctx, stranger, "t", of=owned.owner)
+    crossed = made is not None and _crossed(ctx, owned, made)
+    if crossed and made is not None and settings.delete is not None:
+        delete(ctx, owned.owner, made, of=owned.owner)
+    seen = str(answer.status) if made is None else f"{answer.status}, {_whose(crossed)}"
+    evidence.append(Evidence(f"POST {settings.create.path} with the other tenant for {{tenant}}", seen, "refused"))
+    return ["{tenant} of api.isolation.create"] if crossed else []
 
 
 def _in_body(ctx: Context, owned: Owned, tenant: Tenant, evidence: list[Evidence]) -> list[str]:

@@ -32,6 +32,7 @@ HABITS = {
     "login-token": "The login wants a token in a header, which a GET has answered beside a cookie.",
     "bearer-in-body": "The login answers with the whole header: `Bearer …`.",
     "tenant-in-path": "Paths name the tenant: /v1/orgs/ORG/notes.",
+    "tenant-numbered": "Objects hold their tenant's number, which is not what paths name.",
     "tenant-in-headers": "A login, a refresh, a log-out and whatever is written name the tenant in a header.",
     "volatile": "Every answer holds a number of the request.",
     "no-with-200": "What is not there is answered with 200 and `ok: false`.",
@@ -47,6 +48,7 @@ FAULTS = {
     "workspace-body": "A new object's workspace is taken from the body.",
     "workspace-moved": "A change may move an object into another workspace.",
     "membership-unchecked": "Whoever has a token may use any organisation's path.",
+    "making-unscoped": "A new object is made in whatever organisation the path names.",
     "object-unscoped": "The path's organisation is checked, the object's is not.",
     "delete-unscoped": "Objects are deleted by id alone.",
     "refresh-reusable": "A refresh token works again and again.",
@@ -56,6 +58,7 @@ FAULTS = {
     "debug": "/debug shows the process.",
     "trace-inside": "A malformed body behind the login is answered with a stack trace.",
 }
+NUMBERS = {"north": 41, "south": 42}
 USERS = {"ann": ("ann-has-a-password", "north"), "bob": ("bob-has-a-password", "south")}
 PAGE = b'<!doctype html><title>App</title><script>var config = {env: "production", settings: {}}</script>'
 
@@ -210,14 +213,25 @@ class HabitsService:
         own = USERS[known["user"]][1]
         if self.on("tenant-in-path"):
             org, _, path = path.removeprefix("orgs/").partition("/")
-            if org != own and not self.on("membership-unchecked"):
+            making = self.on("making-unscoped") and asked.method == "POST"
+            if org != own and not making and not self.on("membership-unchecked"):
                 return self._json(403, ok=False)
             own = org
         if self.on("workspace-header"):
             own = asked.headers.get("x-workspace-id", own)
         if self.on("workspace-query"):
-            own = query.get("workspace", [own])[0]
+            own = self._workspace(query.get("workspace_id" if self.on("tenant-numbered") else "workspace", [own])[0])
         return self._notes(asked, path, own)
+
+    def _workspace(self, told: Any) -> str:
+        """A workspace as it is kept, of the number that stands for it."""
+        numbers = {str(number): name for name, number in NUMBERS.items()} if self.on("tenant-numbered") else {}
+        return numbers.get(str(told), str(told))
+
+    def _shown(self, row: dict[str, Any]) -> dict[str, Any]:
+        if not self.on("tenant-numbered"):
+            return row
+        return {"id": row["id"], "text": row["text"], "workspace_id": NUMBERS.get(row["workspace"])}
 
     def _notes(self, asked: Asked, path: str, own: str) -> Said:
         if path == "notes" and asked.method == "POST":
@@ -225,11 +239,14 @@ class HabitsService:
             if self.on("strict") and set(body["note"]) - {"text", "workspace"} | (set(body) - {"note", "workspace"}):
                 return self._json(422, ok=False)
             made = body["note"]["text"] if self.on("named-by-client") else secrets.token_hex(5)
-            workspace = body["note"].get("workspace", own) if self.on("workspace-body") else own
+            member = "workspace_id" if self.on("tenant-numbered") else "workspace"
+            workspace = self._workspace(body["note"].get(member, own)) if self.on("workspace-body") else own
             self.notes[made] = {"id": made, "text": body["note"]["text"], "workspace": workspace}
-            return self._json(201) if self.on("named-by-client") else self._json(201, note=self.notes[made])
+            return (
+                self._json(201) if self.on("named-by-client") else self._json(201, note=self._shown(self.notes[made]))
+            )
         if path == "notes":
-            return self._json(200, notes=[row for row in self.notes.values() if row["workspace"] == own])
+            return self._json(200, notes=[self._shown(row) for row in self.notes.values() if row["workspace"] == own])
         row = self.notes.get(path.removeprefix("notes/"))
         unscoped = self.on("object-unscoped") or (asked.method == "DELETE" and self.on("delete-unscoped"))
         if row is None or (row["workspace"] != own and not unscoped):
@@ -244,7 +261,7 @@ class HabitsService:
             row["text"] = change["text"]
             if self.on("workspace-moved"):
                 row["workspace"] = change.get("workspace", row["workspace"])
-        return self._json(200, note=row)
+        return self._json(200, note=self._shown(row))
 
 
 def configuration(service: HabitsService, port: int) -> str:

@@ -53,7 +53,12 @@ def findings(report: Report) -> dict[str, str]:
 
 @pytest.mark.parametrize(
     "habits",
-    [{habit} for habit in HABITS] + [{"tenant-in-path", "volatile", "no-with-200"}, {"page-for-all", "page-inside"}],
+    [{habit} for habit in HABITS]
+    + [
+        {"tenant-in-path", "volatile", "no-with-200"},
+        {"tenant-in-path", "tenant-numbered"},
+        {"page-for-all", "page-inside"},
+    ],
     ids=lambda habits: "+".join(sorted(habits)),
 )
 def test_no_habit_is_taken_for_a_fault(project: Path, habits: set[str]) -> None:
@@ -77,6 +82,9 @@ CASES = [
     ("workspace-query", {"volatile"}, "security.tenant-spoofing"),
     ("workspace-body", set(), "security.tenant-spoofing"),
     ("workspace-body", {"strict"}, "security.tenant-spoofing"),
+    ("workspace-body", {"tenant-in-path", "tenant-numbered"}, "security.tenant-spoofing"),
+    ("workspace-query", {"tenant-in-path", "tenant-numbered"}, "security.tenant-spoofing"),
+    ("making-unscoped", {"tenant-in-path"}, "security.tenant-spoofing"),
     ("workspace-moved", {"no-with-200"}, "security.tenant-spoofing"),
     ("delete-unscoped", {"no-with-200", "volatile"}, "security.tenant-write"),
     ("refresh-reusable", {"cookie-tokens"}, "security.refresh-rotation"),

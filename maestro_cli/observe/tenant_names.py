@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from maestro_cli.observe import tokens
@@ -39,11 +39,13 @@ class Tenant:
         value: Its id, of the type that the service uses.
         members: The members of an object of the tenant that hold it: what a body may try to set.
         claims: What the token's claims and the login's answer call it.
+        others: What objects call it and write otherwise: `tenant_id` → 7, where `value` is the slug in their paths.
     """
 
     value: str | int
     members: tuple[str, ...] = ()
     claims: tuple[str, ...] = ()
+    others: Mapping[str, str | int] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -59,7 +61,12 @@ class Tenant:
     @property
     def names(self) -> tuple[str, ...]:
         """All of its names."""
-        return tuple(dict.fromkeys((*self.members, *self.claims)))
+        return tuple(dict.fromkeys((*self.members, *self.claims, *self.others)))
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The id in each of the ways that the service writes it."""
+        return tuple(dict.fromkeys(map(str, (self.value, *self.others.values()))))
 
 
 def words_of(name: str) -> list[str]:
@@ -84,9 +91,16 @@ def tenant_of(ctx: Context, session: Session, document: Any = None) -> Tenant | 
         return None
     members = _names_holding(document, value)
     typed = next((found for name, found in _pairs(document) if name in members and str(found) == str(value)), value)
-    return Tenant(
-        typed, members, tuple(dict.fromkeys(name for source in known for name in _names_holding(source, value)))
-    )
+    claims = tuple(dict.fromkeys(name for source in known for name in _names_holding(source, value)))
+    return Tenant(typed, members, claims, {} if members else _written_otherwise(ctx, document))
+
+
+def _written_otherwise(ctx: Context, document: Any) -> dict[str, str | int]:
+    """The member of an object that is called like a tenant, the surest name's, whatever it holds."""
+    tenancy = ctx.settings.tenancy
+    column = tenancy.column if tenancy is not None else None
+    ranked = [(rank, name, value) for name, value in _pairs(document) if (rank := _rank(name, column)) is not None]
+    return {name: value for _, name, value in sorted(ranked, key=lambda row: row[0])[:1]}
 
 
 def in_path(ctx: Context, path: str, session: Session) -> dict[str, str]:
@@ -171,12 +185,15 @@ def bodies(ctx: Context, tenant: Tenant) -> Iterator[dict[str, Any]]:
     """
     if tenant.members:
         yield dict.fromkeys(tenant.members, tenant.value)
+    if tenant.others:
+        yield dict(tenant.others)
     tenancy = ctx.settings.tenancy
     guessed = (tenancy.column if tenancy is not None else "tenant_id", *tenant.claims)
-    further = [name for name in dict.fromkeys(guessed) if name not in tenant.members]
+    held = (*tenant.members, *tenant.others)
+    further = [name for name in dict.fromkeys(guessed) if name not in held]
     if further:
         yield dict.fromkeys(further, tenant.value)
-    usual = [name for name in MEMBERS if name not in (*tenant.members, *guessed)]
+    usual = [name for name in MEMBERS if name not in (*held, *guessed)]
     for names in ([name for name in usual if name == "tenant"], [name for name in usual if name != "tenant"]):
         if names:
             yield dict.fromkeys(names, tenant.value)

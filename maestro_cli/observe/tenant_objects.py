@@ -127,10 +127,20 @@ def create(
     extra: Mapping[str, Any] | None = None,
     *,
     headers: Mapping[str, str] | None = None,
+    of: Session | None = None,
 ) -> tuple[str | None, Answer]:
-    """Make an object; its id, or None where it was refused. It is deleted when the run ends."""
+    """Make an object; its id, or None where it was refused. It is deleted when the run ends.
+
+    Args:
+        ctx: The run.
+        owner: Who makes it.
+        suffix: Tells this run's objects from each other.
+        extra: Further members of the body.
+        headers: Further request headers.
+        of: Whose tenant stands for {tenant}; the maker's where it is None.
+    """
     isolation = settings_of(ctx)
-    values = {"nonce": ctx.nonce + suffix, **tenant_in(ctx, isolation.create, owner)}
+    values = {"nonce": ctx.nonce + suffix, **tenant_in(ctx, isolation.create, of or owner)}
     sent = {**owner.headers, **(headers or {})}
     answer = send(ctx, isolation.create, values, default_method="POST", headers=sent, extra=extra)
     if not 200 <= answer.status < 300:
