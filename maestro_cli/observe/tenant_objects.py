@@ -129,38 +129,41 @@ def create(
     headers: Mapping[str, str] | None = None,
     of: Session | None = None,
 ) -> tuple[str | None, Answer]:
-    """Make an object; its id, or None where it was refused. It is deleted when the run ends.
-
-    Args:
-        ctx: The run.
-        owner: Who makes it.
-        suffix: Tells this run's objects from each other.
-        extra: Further members of the body.
-        headers: Further request headers.
-        of: Whose tenant stands for {tenant}; the maker's where it is None.
-    """
+    """Make an object, in the tenant of `of` or the maker's; its id, or None where it was refused. It is deleted in the end."""
     isolation = settings_of(ctx)
     values = {"nonce": ctx.nonce + suffix, **tenant_in(ctx, isolation.create, of or owner)}
     sent = {**owner.headers, **(headers or {})}
     answer = send(ctx, isolation.create, values, default_method="POST", headers=sent, extra=extra)
     if not 200 <= answer.status < 300:
         return None, answer
-    found = fill(isolation.create.id, values) if "{" in isolation.create.id else dig(answer.json(), isolation.create.id)
-    if not isinstance(found, str | int):
-        # RFC 9110 §15.3.2: a 201 may tell by its Location alone.
-        found = unquote((answer.header("location") or "").rstrip("/").rpartition("/")[2]) or None
-    if found is None:
+    made = object_id(ctx, answer, values["nonce"])
+    if made is None:
         ctx.cleanup.left.append(
             f"an object made at {isolation.create.path}: no id at api.isolation.create.id in the answer"
         )
         return None, answer
-    made = str(found)
+    deleted_later(ctx, owner, made)
+    return made, answer
+
+
+def object_id(ctx: Context, answer: Answer, nonce: str) -> str | None:
+    """The id of an object that was made; None where the answer does not tell it."""
+    place = settings_of(ctx).create.id
+    found = fill(place, {"nonce": nonce}) if "{" in place else dig(answer.json(), place)
+    if not isinstance(found, str | int):
+        # RFC 9110 §15.3.2: a 201 may tell by its Location alone.
+        found = unquote((answer.header("location") or "").rstrip("/").rpartition("/")[2]) or None
+    return None if found is None else str(found)
+
+
+def deleted_later(ctx: Context, owner: Session, made: str) -> None:
+    """Remember an object's owner, who deletes it when the run ends; or say that it stays."""
+    isolation = settings_of(ctx)
     _makers(ctx)[made] = owner
     if isolation.delete is None:
         ctx.cleanup.left.append(f"object {made} made at {isolation.create.path}: api.isolation.keep, and no delete")
-        return made, answer
+        return
     ctx.cleanup.add(f"object {made} made at {isolation.create.path}", lambda: _remove(ctx, owner, made))
-    return made, answer
 
 
 def mark_of(ctx: Context, suffix: str) -> str | None:
