@@ -36,6 +36,8 @@ PATHS: tuple[tuple[str, str], ...] = (
     ("/actuator/env", r"\"(propertySources|activeProfiles)\""),
     ("/server-status", r"(?i)apache server status|server uptime"),
     ("/phpinfo.php", r"(?i)<title>phpinfo\(\)|php version"),
+    # Spring Boot's: what it hands out, settings, the memory itself, metrics; Jolokia, a way into the running machine.
+    ("/actuator", r"\"_links\"[\s\S]*/(env|heapdump|beans|configprops|loggers|threaddump|mappings|httpexchanges)\b"),
     ("/console", r"(?i)werkzeug|interactive console"),
     *((path, _INSIDE) for path in ("/debug", "/_debug", "/debug/info")),
     *((path, _SECRETS) for path in ("/env", "/config", "/config.json", "/appsettings.json")),
@@ -48,7 +50,7 @@ _HASH = re.compile(
     rb"\$2[abxy]\$\d\d\$[./A-Za-z0-9]{53}|\$argon2i?d?\$v=\d+\$|\bpbkdf2_sha\d+\$\d+\$|\bscrypt:\d+:\d+:\d+\$|\$6\$[./A-Za-z0-9]{1,16}\$"
 )
 """bcrypt, argon2, PBKDF2 as Django writes it, scrypt as Werkzeug does, SHA-512-crypt."""
-_VERSION = re.compile(r"[A-Za-z][\w.+-]*/\d+(\.\d+)+")
+_VERSION = re.compile(r"[A-Za-z][\w.+-]*[/ (]v?\d+(\.\d+)+|^\d+(\.\d+)+$")
 
 
 @check(
@@ -152,7 +154,7 @@ def _is_fallback(answer: Answer, missing: Answer) -> bool:
 
 
 def _banner(answer: Answer) -> str | None:
-    for name in ("server", "x-powered-by"):
+    for name in ("server", "x-powered-by", "x-aspnet-version", "x-aspnetmvc-version", "x-generator"):
         found = _VERSION.search(answer.header(name) or "")
         if found:
             return found.group(0)

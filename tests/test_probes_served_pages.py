@@ -1,0 +1,57 @@
+"""Pages of frameworks that nobody meant to publish, and headers that name a version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from check_support import context, expect, run_check
+from small_api import Asked, Said, serving
+
+SERVED = {
+    "/actuator": b'{"_links": {"self": {"href": "/actuator"}, "env": {"href": "/actuator/env"}}}',
+    "/actuator/heapdump": b"JAVA PROFILE 1.0.2\x00",
+    "/actuator/prometheus": b"# HELP jvm_threads Threads\n# TYPE jvm_threads gauge\n",
+    "/jolokia": b'{"value": {"agent": "1.7.2"}}',
+    "/h2-console": b"<html><title>H2 Console</title></html>",
+}
+
+
+@pytest.mark.parametrize("path", SERVED)
+def test_a_page_of_the_inside_is_an_exposure(project: Path, path: str) -> None:
+    def service(asked: Asked) -> Said:
+        return Said() if asked.path == "/health" else Said(200, SERVED[path]) if asked.path == path else Said(404)
+
+    with serving(service) as port:
+        result = run_check("security.exposure", context(project, f"api: {{url: 'http://127.0.0.1:{port}'}}\n"))
+    expect(result, "fail", f"{path} is served")
+
+
+def test_health_alone_of_an_actuator_is_none(project: Path) -> None:
+    links = b'{"_links": {"self": {"href": "/actuator"}, "health": {"href": "/actuator/health"}}}'
+
+    def service(asked: Asked) -> Said:
+        return Said() if asked.path == "/health" else Said(200, links) if asked.path == "/actuator" else Said(404)
+
+    with serving(service) as port:
+        result = run_check("security.exposure", context(project, f"api: {{url: 'http://127.0.0.1:{port}'}}\n"))
+    expect(result, "pass")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("X-Powered-By", "Sinatra 3.0.5 (ruby 3.1.7)", "Sinatra 3.0.5"),
+        ("X-AspNet-Version", "4.0.30319", "4.0.30319"),
+        ("Server", "puma/5.6.5", "puma/5.6.5"),
+        ("Server", "nginx", None),
+        ("X-Powered-By", "Express", None),
+    ],
+)
+def test_a_version_in_a_header_is_seen(project: Path, name: str, value: str, told: str | None) -> None:
+    def service(asked: Asked) -> Said:
+        return Said(200 if asked.path == "/health" else 404, headers={name: value})
+
+    with serving(service) as port:
+        result = run_check("security.exposure", context(project, f"api: {{url: 'http://127.0.0.1:{port}'}}\n"))
+    expect(result, "pass" if told is None else "warn", *([] if told is None else [f"the headers name {told}"]))
