@@ -13,7 +13,7 @@ MAXIMUM_ACCOUNTS = 4
 LONG = 3000
 """Characters of a token that is too long for most places, and not for a header."""
 LOCAL = ("X-Forwarded-For", "X-Real-IP", "X-Client-IP", "X-Originating-IP")
-USER = ("X-Forwarded-User", "X-Remote-User", "Remote-User", "X-Auth-Request-User", "X-User")
+USER = ("X-Forwarded-User", "X-Remote-User", "Remote-User", "X-Auth-Request-User", "X-User", "X-User-Id")
 """What a proxy in front may write, and a service behind it may believe, and what any client may write as well."""
 
 

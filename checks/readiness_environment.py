@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from itertools import takewhile
+from urllib.parse import urlsplit
 
 from maestro_cli.api import (
     Context,
@@ -22,6 +23,7 @@ from maestro_cli.api import (
 )
 from maestro_cli.observe.answers import GOOD_REQUESTS
 from maestro_cli.observe.environment_names import MEANINGS, debug_switches, environment_names
+from maestro_cli.observe.http import Answer
 from maestro_cli.observe.not_found import is_fallback_page
 
 _PAGE = re.compile(rb"swagger[- ]?ui|elements-api|scalar", re.IGNORECASE)
@@ -29,17 +31,17 @@ _DESCRIPTION = re.compile(rb'"(?:openapi|swagger)"\s*:\s*"|^\s*(?:openapi|swagge
 _EITHER = re.compile(_PAGE.pattern + b"|" + _DESCRIPTION.pattern, re.IGNORECASE | re.MULTILINE)
 _DOCS = {
     "/docs": _EITHER,
-    "/redoc": re.compile(rb"redoc", re.IGNORECASE),
+    **dict.fromkeys(("/redoc", "/docs/redoc"), re.compile(rb"redoc", re.IGNORECASE)),
     "/openapi.json": _DESCRIPTION,
     # Where other frameworks have them: Spring, ASP.NET, NestJS, Fastify, Hono; Litestar and drf-spectacular.
     **dict.fromkeys(("/swagger", "/swagger-ui.html", "/swagger/index.html", "/ui", "/documentation"), _PAGE),
-    **dict.fromkeys(("/api-docs", "/doc"), _EITHER),
+    **dict.fromkeys(("/api-docs", "/api/docs", "/doc", "/api/schema/swagger-ui/"), _EITHER),
     **dict.fromkeys(
         ("/swagger.json", "/swagger/doc.json", "/v3/api-docs", "/documentation/json", "/swagger/v1/swagger.json"),
         _DESCRIPTION,
     ),
     "/schema": re.compile(_EITHER.pattern + b"|redoc", re.IGNORECASE | re.MULTILINE),
-    **dict.fromkeys(("/schema/openapi.json", "/schema/"), _DESCRIPTION),
+    **dict.fromkeys(("/schema/openapi.json", "/schema/", "/api/schema/"), _DESCRIPTION),
 }
 _BESIDE = ("/docs", "/openapi.json", "/api-docs")
 """What is looked for under the paths' own prefix, too: /api/v1, where both login and api.auth.protected begin so."""
@@ -53,7 +55,7 @@ _DEBUG_PAGE = re.compile(
     "readiness.environment",
     component="configuration",
     priority="high",
-    requests=2 + 2 * len(_DOCS) + len(_BESIDE) + GOOD_REQUESTS,
+    requests=2 + 2 * (2 * len(_DOCS) + len(_BESIDE)) + GOOD_REQUESTS,
     faults=("docs-open", "environment-misnamed", "debug-on"),
 )
 def environment(ctx: Context) -> Finding:
@@ -125,9 +127,9 @@ def _behaviour(ctx: Context) -> Iterator[Finding]:
         return
     # An API behind a path prefix has its documentation there, or at the host's root.
     places = (False, True) if ctx.http.prefix else (False,)
-    answers = {(path, root): ctx.http.get(path, from_root=root) for path in _DOCS for root in places}
+    answers = {(path, root): _got(ctx, path, from_root=root) for path in _DOCS for root in places}
     beside = _common_prefix(ctx)
-    answers |= {(beside + path, False): ctx.http.get(beside + path) for path in _BESIDE if beside}
+    answers |= {(beside + path, False): _got(ctx, beside + path) for path in _BESIDE if beside}
     open_ones = list(
         dict.fromkeys(
             path
@@ -141,6 +143,15 @@ def _behaviour(ctx: Context) -> Iterator[Finding]:
     else:
         seen = ", ".join(f"{path} {answer.status}" for (path, _), answer in answers.items())
         yield passed("No documentation is open.", Evidence("documentation", seen, "closed in production"))
+
+
+def _got(ctx: Context, path: str, *, from_root: bool = False) -> Answer:
+    """What a path is answered; where that is only a slash behind it (Django, and many another), what is there."""
+    answer = ctx.http.get(path, from_root=from_root)
+    location = urlsplit(answer.header("location") or "").path
+    if 300 <= answer.status < 400 and location.endswith(f"{path}/"):
+        return ctx.http.get(f"{path}/", from_root=from_root)
+    return answer
 
 
 def _common_prefix(ctx: Context) -> str:

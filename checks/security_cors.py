@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from maestro_cli.api import Context, Evidence, Finding, check, combine, errored, failed, passed
+from maestro_cli.api import Context, Evidence, Finding, NotConfigured, check, combine, errored, failed, passed, warned
+from maestro_cli.observe import session as sessions
 from maestro_cli.observe.closed_place import closed_place
 from maestro_cli.observe.http import Answer
 from maestro_cli.observe.session import LOGIN_REQUESTS
@@ -19,7 +20,7 @@ _ALLOWED, _CREDENTIALS = "access-control-allow-origin", "access-control-allow-cr
     "security.cors",
     component="security",
     priority="high",
-    requests=2 * (MAXIMUM_ORIGINS + 1) + 2 + LOGIN_REQUESTS,
+    requests=2 * (MAXIMUM_ORIGINS + 1) + 4 + 2 * LOGIN_REQUESTS,
     faults=(
         "cors-any-origin",
         "cors-any-origin-inside",
@@ -33,7 +34,8 @@ def cors(ctx: Context) -> Finding:
 
     Why: an origin that is allowed reads its visitors' data with their cookies; one that is missing is an outage.
     Fails when: a GET or a preflight from an origin of api.cors.origins is not allowed, or one from a foreign origin is,
-    by name or by `*`, at api.cors.path or at api.auth.protected.
+    by name or by `*`, at api.cors.path, at api.auth.protected or in the refusal of a login of nobody's (a POST, and an
+    error). A preflight that allows an origin but not the header that carries the token is a warning.
     Fix: list the origins in the CORS settings of the service, whole and exactly; never `*` together with credentials.
     Source: Fetch standard, CORS protocol; OWASP ASVS 5.0 3.4.2
     """
@@ -49,7 +51,38 @@ def cors(ctx: Context) -> Finding:
         findings += [
             _judge(HOSTILE, f"{method} {inside}", answer) for method, answer in _ask(ctx, inside, HOSTILE, token)
         ]
+        findings += _token_header(ctx, inside, origins[0], token)
+    findings += _refused_login(ctx)
     return _summary(findings, len(origins))
+
+
+def _token_header(ctx: Context, inside: str, origin: str, token: Mapping[str, str]) -> list[Finding]:
+    """Whether a page of an allowed origin may send the token at all; nothing where it goes in a cookie."""
+    names = [name.lower() for name in token if name.lower() != "cookie"]
+    if not names:
+        return []
+    asked = {
+        "Origin": origin,
+        "Access-Control-Request-Method": "GET",
+        "Access-Control-Request-Headers": ",".join(names),
+    }
+    answer = ctx.http.request("OPTIONS", inside, headers=asked)
+    allowed = {word.strip().lower() for word in (answer.header("access-control-allow-headers") or "").split(",")}
+    missing = [name for name in names if name not in allowed and not ("*" in allowed and name != "authorization")]
+    if answer.header(_ALLOWED) not in (origin, "*") or not missing:
+        return []
+    seen = Evidence(f"preflight {inside} from {origin} for {', '.join(names)}", "not allowed", "allowed")
+    return [warned(f"A preflight from {origin} does not allow the header {' and '.join(missing)}.", seen)]
+
+
+def _refused_login(ctx: Context) -> list[Finding]:
+    """The answer to a login of nobody's: errors are often answered by another layer, and POST by another rule."""
+    try:
+        sessions.settings_of(ctx)
+    except NotConfigured:
+        return []
+    answer = sessions.attempt(ctx, f"maestro-probe-{ctx.nonce}", sessions.wrong_word(ctx), headers={"Origin": HOSTILE})
+    return [_judge(HOSTILE, "refused login", answer)]
 
 
 def _ask(ctx: Context, path: str, origin: str, token: Mapping[str, str] | None = None) -> Iterator[tuple[str, Answer]]:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from maestro_cli.api import Context, Evidence, Finding, check, errored, failed, passed
+from maestro_cli.api import Context, Evidence, Finding, check, errored, failed, passed, warned
 
 DANGEROUS: tuple[tuple[str, ...], ...] = (
     ("FLUSHALL",),
     ("FLUSHDB",),
     ("CONFIG", "GET", "maestro-probe"),
+    ("CONFIG", "SET", "maestro-probe", "0"),
+    ("ACL", "SETUSER", "maestro-probe", "off"),
+    ("MODULE", "LOAD", "/maestro-probe"),
+    ("REPLICAOF", "NO", "ONE"),
+    ("MONITOR",),
+    ("SWAPDB", "0", "0"),
     ("KEYS", "maestro-probe"),
     ("DEBUG", "SLEEP", "0"),
     ("SHUTDOWN", "NOSAVE"),
     ("EVAL", "return 1", "0"),
 )
-"""Forgetting everything, changing the configuration, blocking the server, running programs in it."""
-FATAL = ("FLUSHALL", "FLUSHDB", "CONFIG", "DEBUG", "SHUTDOWN")
+"""Forgetting everything, changing the configuration or the users, loading code, handing the data to another server,
+listening to every command, blocking the server, running programs in it."""
+FATAL = ("FLUSHALL", "FLUSHDB", "SWAPDB", "CONFIG", "ACL", "MODULE", "REPLICAOF", "MONITOR", "DEBUG", "SHUTDOWN")
+SLOW = ("KEYS",)
 
 
 @check(
@@ -26,17 +34,19 @@ FATAL = ("FLUSHALL", "FLUSHDB", "CONFIG", "DEBUG", "SHUTDOWN")
 def redis_acl(ctx: Context) -> Finding:
     """The service's Redis user may not forget everything or change the server.
 
-    Why: FLUSHALL makes every revoked token valid again; CONFIG has been used to write files on the server.
-    Fails when: the user of redis.url may FLUSHALL, FLUSHDB, CONFIG, DEBUG or SHUTDOWN. KEYS, which blocks the server, and
-    EVAL are told beside. Asked by queueing each in a MULTI that is discarded: nothing is ever run.
+    Why: FLUSHALL makes every revoked token valid again; CONFIG has been used to write files on the server; MONITOR shows
+    every token that is looked up.
+    Fails when: the user of redis.url may FLUSHALL, FLUSHDB, SWAPDB, CONFIG, ACL SETUSER, MODULE LOAD, REPLICAOF, MONITOR,
+    DEBUG or SHUTDOWN. KEYS, which blocks the server while it looks through all keys, is a warning; EVAL is told beside.
+    Asked by queueing each in a MULTI that is discarded: nothing is ever run.
     Fix: give the service a user of its own: `ACL SETUSER app on >… ~prefix:* +@read +@write +@connection -@dangerous`.
     Source: redis.io, ACL; OWASP ASVS 5.0 13.2.2
     """
     outcomes = ctx.redis.queued(DANGEROUS)
     evidence, allowed = [], []
     for command, refusal in zip(DANGEROUS, outcomes, strict=True):
-        name = command[0]
-        expected = "refused" if name in FATAL else "refused, or needed"
+        name = " ".join(command[:2]) if command[0] in ("CONFIG", "ACL", "MODULE") else command[0]
+        expected = "refused" if command[0] in (*FATAL, *SLOW) else "refused, or needed"
         evidence.append(Evidence(name, "let through" if refusal is None else refusal[:60], expected))
         if refusal is None:
             allowed.append(name)
@@ -45,9 +55,14 @@ def redis_acl(ctx: Context) -> Finding:
         for (name, *_), refusal in zip(DANGEROUS, outcomes, strict=True)
         if refusal is not None and not refusal.startswith(("NOPERM", "ERR unknown command"))
     ]
-    fatal = [name for name in allowed if name in FATAL]
+    fatal = [name for name in allowed if name.split()[0] in FATAL]
     if fatal:
         return failed(f"The service's Redis user may {', '.join(fatal)}.", *evidence)
     if len(unclear) == len(DANGEROUS):
         return errored("Redis does not tell what the service's user may do.", *evidence)
+    slow = [name for name in allowed if name in SLOW]
+    if slow:
+        return warned(
+            f"The service's Redis user may {', '.join(slow)}, which stops everybody else for a while.", *evidence
+        )
     return passed("The service's Redis user may neither forget everything nor change the server.", *evidence)

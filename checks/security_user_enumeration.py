@@ -76,9 +76,11 @@ def user_enumeration(ctx: Context) -> Finding:
     sure = len(known) >= SURE and (_sooner(unknown, known) or _sooner(known, unknown))
     if sure or _one_sided(known, unknown):
         return failed("The login tells known from unknown users by the time it takes.", *evidence)
+    # Further tries are other strangers': a lock-out may count names that nobody has, and refuses them faster then.
+    another = _stranger(user, f"{ctx.nonce}b")
     if _unequal(known, unknown) and not _suspicious(known, unknown):
         unknown += [
-            sessions.attempt(ctx, stranger, wrong) for _ in range(CONFIRMING)
+            sessions.attempt(ctx, another, wrong) for _ in range(CONFIRMING)
         ]  # load hides; nobody is locked out
         evidence[1] = Evidence("the same, unknown user", _seen(unknown), "the same answer, as fast")
     if _suspicious(known, unknown):
@@ -86,7 +88,7 @@ def user_enumeration(ctx: Context) -> Finding:
         later, right = [], []
         for _ in range(CONFIRMING):
             right.append(sessions.fresh(ctx, 0).answer)
-            later.append(sessions.attempt(ctx, stranger, wrong))
+            later.append(sessions.attempt(ctx, _stranger(user, f"{ctx.nonce}c"), wrong))
         evidence.append(Evidence("right password, for comparison", _seen(right), "as fast as an unknown user"))
         evidence.append(Evidence("unknown user, beside it", _seen(later), "as fast"))
         if _sooner(later, right) or (_sooner(known, unknown) and _sooner(known, later)):

@@ -14,9 +14,11 @@ from maestro_cli.observe.tenant_objects import (
     OBJECT_REQUESTS,
     Owned,
     get,
+    lists,
     make,
     path_of,
     settings_of,
+    shows,
     tenant_in,
     update,
 )
@@ -33,7 +35,7 @@ HOUR = 3600
     priority="critical",
     writes=True,
     last=True,
-    requests=CONTROL_REQUESTS + 2 * LOGIN_REQUESTS + OBJECT_REQUESTS + 4 * TRIALS + 4,
+    requests=CONTROL_REQUESTS + 2 * LOGIN_REQUESTS + 2 * OBJECT_REQUESTS + 5 * TRIALS + 7,
     deadline_s=20,
     faults=("anonymous-writes", "logout-forgotten-by-writes"),
 )
@@ -41,9 +43,10 @@ def write_authentication(ctx: Context) -> Finding:
     """A token that reading refuses is refused for writing, too.
 
     Why: each method of a route may have its own guard, and the one that is forgotten is seldom that of the list.
-    Fails when: an object of the first account is changed (api.isolation.update) or deleted (api.isolation.delete) without a
-    token, with a text that is none, with one that is forged, unsigned or ended, with a refresh token, or after the log-out,
-    although api.auth.protected refuses the same.
+    Fails when: an object of the first account is read or listed (also with a slash behind the path) without a
+    token; or it is changed (api.isolation.update) or deleted (api.isolation.delete) without a token, with a text that is
+    none, with one that is forged, unsigned or ended, with a refresh token, or after the log-out, although
+    api.auth.protected refuses the same.
     Fix: guard the router or the whole application, not each function; let no middleware look at the method.
     Source: OWASP API2:2023; OWASP ASVS 5.0 8.3.1; CWE-306
     """
@@ -52,6 +55,9 @@ def write_authentication(ctx: Context) -> Finding:
         ctx.require(isolation.delete, "api.isolation.update or delete")
     evidence = [control(ctx).evidence]
     owned = make(ctx, sessions.fresh(ctx, 0), "a")
+    without = list(_without_token(ctx, owned, evidence))
+    if without:
+        return failed(f"What needs no token, and should: {', '.join(without)}.", *evidence)
     deeds = {}
     if isolation.update is not None:
         deeds["change"] = _change
@@ -72,6 +78,24 @@ def write_authentication(ctx: Context) -> Finding:
             if deed == "deletion" and open_:
                 return _finding(open_, evidence)
     return _finding(open_, evidence)
+
+
+def _without_token(ctx: Context, owned: Owned, evidence: list[Evidence]) -> Iterator[str]:
+    """Reading and listing an object: what is answered holds the object, so no page for everybody is meant."""
+    isolation = settings_of(ctx)
+    answer = ctx.http.get(path_of(ctx, isolation.read, owned.id))
+    evidence.append(Evidence("reading the object without a token", str(answer.status), "401"))
+    if shows(answer, owned):
+        yield "reading an object"
+    if isolation.list is not None:
+        path = path_of(ctx, isolation.list, owned.id)
+        slashed = path.removesuffix("/") if path.endswith("/") else f"{path}/"
+        for name, other in (("listing objects", path), (f"listing objects at {slashed}", slashed)):
+            answer = ctx.http.get(other)
+            evidence.append(Evidence(f"GET {other} without a token", str(answer.status), "401, or not there"))
+            if "?" not in other and lists(answer, owned, isolation.create.id):
+                yield name
+                break
 
 
 def _finding(open_: list[str], evidence: list[Evidence]) -> Finding:

@@ -27,6 +27,9 @@ SERVED = {
     "docs-elsewhere": ("/swagger-ui.html", b"<html><title>Swagger UI</title></html>"),
     "files-listed": ("/", b'<pre>\n<a href="app.py">app.py</a>\n<a href="config/">config/</a>\n</pre>\n'),
     "docs-beside": ("/v2/openapi.json", b'{"openapi": "3.1.0", "paths": {}}'),
+    "sqlite-exposed": ("/db.sqlite3", b"SQLite format 3\x00\x10\x00"),
+    "static-listed": ("/static/", b"<html><head><title>Index of /static/</title></head></html>"),
+    "docs-of-spectacular": ("/api/schema/", b"openapi: 3.0.3\ninfo: {}\n"),
     "docs-of-swaggo": ("/swagger/doc.json", b'{\n    "swagger": "2.0", "paths": {}}'),
 }
 
@@ -40,15 +43,24 @@ class HalfClosed(OtherService):
         path = urlsplit(asked.path).path
         if self.half in SERVED and path == SERVED[self.half][0]:
             return Said(200, SERVED[self.half][1])
+        if self.half == "docs-behind-slash" and path in ("/docs", "/docs/"):
+            page = Said(200, b"<html><title>Swagger UI</title></html>")
+            return page if path == "/docs/" else Said(301, b"", {"Location": "/docs/"})
+        if self.half == "headers-missing-on-other-405" and asked.method == "GET" and path == "/v2/session":
+            return Said(405, b"{}")
         if path.startswith("/v2/"):
             asked = replace(asked, path=asked.path.removeprefix("/v2"))
         said = self._said(asked, path)
         headers = {**said.headers, **self._cross_origin(asked, path)}
+        if self.half == "cors-any-origin-on-errors" and said.status >= 400 and "origin" in asked.headers:
+            headers["Access-Control-Allow-Origin"] = asked.headers["origin"]
         if self.half == f"headers-missing-on-{said.status}":
             headers = {"Content-Type": "application/json"}
         return Said(said.status, said.body, headers)
 
     def _said(self, asked: Asked, path: str) -> Said:
+        if self.half == "headers-missing-on-other-405" and path == "/health":
+            asked = replace(asked, method="GET")
         if path == "/health" and asked.method == "PUT":
             return Said(405, b'{"error": "no"}', super().__call__(replace(asked, method="GET")).headers)
         said = super().__call__(asked)
@@ -98,6 +110,12 @@ def probed(folder: Path, half: str, check: str) -> CheckResult:
 
 HALVES: dict[str, tuple[str, tuple[str, ...]]] = {
     "cors-any-origin-inside": ("security.cors", ("/v2/notes", "foreign origin")),
+    "cors-any-origin-on-errors": ("security.cors", ("refused login", "foreign origin")),
+    "headers-missing-on-other-405": ("security.headers", ("on 405",)),
+    "sqlite-exposed": ("security.exposure", ("/db.sqlite3",)),
+    "static-listed": ("security.exposure", ("/static/",)),
+    "docs-behind-slash": ("readiness.environment", ("/docs",)),
+    "docs-of-spectacular": ("readiness.environment", ("/api/schema/",)),
     "cors-localhost": ("security.cors-bypass", ("localhost",)),
     "headers-missing-on-400": ("security.headers", ("on 400",)),
     "headers-missing-on-405": ("security.headers", ("on 405",)),
@@ -287,3 +305,47 @@ def test_a_second_key_that_is_well_known_is_not_shown(project: Path) -> None:
         result = run_check("security.jwt-weak-key", context(project, configuration(service, port)))
     expect(result, "fail", "well-known key is accepted")
     assert "changeme" not in repr(result)
+
+
+@pytest.mark.parametrize(("headers", "status"), [("authorization, content-type", "pass"), ("content-type", "warn")])
+def test_an_origin_that_is_allowed_may_send_its_token(project: Path, headers: str, status: str) -> None:
+    class Allows(HalfClosed):
+        def __call__(self, asked: Asked) -> Said:
+            said = super().__call__(asked)
+            return replace(said, headers={**said.headers, "Access-Control-Allow-Headers": headers})
+
+    with serving(Allows(Shape())) as port:
+        settings = json.loads(configuration(OtherService(Shape()), port))
+        settings["api"]["cors"] = {"origins": [ORIGIN]}
+        result = run_check("security.cors", context(project, json.dumps(settings)))
+    expect(result, status, ORIGIN if status == "pass" else "does not allow the header authorization")
+
+
+class Unguarded(OtherService):
+    """One route has no guard: whoever comes without a token is taken for the first account."""
+
+    place: str = ""
+    last: str = ""
+
+    def __call__(self, asked: Asked) -> Said:
+        kind = (asked.method, urlsplit(asked.path).path.removeprefix("/notes"))
+        open_ = {
+            "reading": kind[0] == "GET" and len(kind[1]) > 1,
+            "listing": kind == ("GET", "/"),
+        }
+        if open_.get(self.place, False) and "/notes" in asked.path and "authorization" not in asked.headers:
+            path = asked.path.removesuffix("/") if self.place == "listing" else asked.path
+            asked = replace(asked, path=path, headers={**asked.headers, "authorization": self.last})
+        if asked.headers.get("authorization", "").startswith("Bearer ey") and urlsplit(asked.path).path == "/notes":
+            self.last = asked.headers["authorization"]
+        return super().__call__(asked)
+
+
+@pytest.mark.parametrize("place", ["reading", "listing"])
+def test_a_route_without_a_guard_is_found(project: Path, place: str) -> None:
+    service = Unguarded(Shape())
+    service.place = place
+    with serving(service) as port:
+        result = run_check("security.write-authentication", context(project, configuration(service, port)))
+    expect(result, "fail", f"{place} ", "object")
+    assert service.objects == {}, "no probe's object is left"

@@ -194,7 +194,8 @@ def test_the_probed_path_is_asked_with_a_token_as_well(project: Path, check: str
     def answering(asked: Asked) -> Said:
         said, asking = service(asked), asked.headers.get("origin", "")
         if asking == origin or (odd and asking and "authorization" in asked.headers):
-            said = replace(said, headers={**said.headers, "Access-Control-Allow-Origin": asking})
+            allows = {"Access-Control-Allow-Origin": asking, "Access-Control-Allow-Headers": "Authorization"}
+            said = replace(said, headers={**said.headers, **allows})
         return replace(said, status=204, body=b"") if asked.method == "OPTIONS" else said
 
     with serving(answering) as port:

@@ -15,7 +15,7 @@ from maestro_cli.observe.not_found import MISSING_REQUESTS, missing_answer
 if TYPE_CHECKING:
     from maestro_cli.observe.context import Context
 
-ANSWER_REQUESTS = 2 + CONTROL_REQUESTS + MISSING_REQUESTS + MALFORMED_REQUESTS
+ANSWER_REQUESTS = 3 + CONTROL_REQUESTS + MISSING_REQUESTS + MALFORMED_REQUESTS
 
 _TRACES = (
     rb"Traceback \(most recent call last\)|File \\?\"[^\"\n]+\.pyx?\\?\", line \d+"
@@ -105,6 +105,11 @@ def _answers(ctx: Context) -> list[tuple[str, Answer]]:
     wrong_method = ctx.shared("wrong-method-answer", lambda: ctx.http.request("PUT", api.health_path))
     if wrong_method.status == 405:
         found.append((f"PUT {api.health_path}", wrong_method))
+    elif api.auth is not None and api.auth.login is not None and (api.auth.login.method or "POST").upper() == "POST":
+        # Some health pages answer whatever one asks; a login is posted.
+        login = api.auth.login.path
+        got = ctx.shared("login-got", lambda: ctx.http.get(login))
+        found += [(f"GET {login}", got)] if got.status == 405 else []
     try:
         malformed = malformed_answers(ctx)
     except Unreachable:
