@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, combine, failed, passed
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.control import outcome
@@ -28,7 +31,7 @@ OVERRIDE = "a POST that says to be a DELETE"
     component="multi_tenancy",
     priority="critical",
     writes=True,
-    requests=2 * LOGIN_REQUESTS + OBJECT_REQUESTS + 17,
+    requests=2 * LOGIN_REQUESTS + OBJECT_REQUESTS + 21,
     deadline_s=20,
     faults=("tenant-update-leaks", "tenant-delete-leaks"),
 )
@@ -54,12 +57,12 @@ def tenant_write(ctx: Context) -> Finding:
 
 
 def _changed(ctx: Context, owned: Owned, stranger: Session) -> Finding:
-    own = update(ctx, owned.owner, owned.id, f"{ctx.nonce}wo")
-    if not 200 <= own.status < 300:
-        raise ControlFailed(f"its owner cannot change the object: api.isolation.update is answered {own.status}")
-    evidence = [Evidence(f"control: change by {owned.owner.account.username}", str(own.status), "2xx")]
+    evidence: list[Evidence] = []
     endpoint = ctx.require(settings_of(ctx).update, "api.isolation.update")
     marked = "{nonce}" in str(endpoint.body)
+    quiet = get(ctx, owned.owner, owned.id).body == owned.read.body
+    if marked:
+        _own_change(ctx, owned, evidence)
     tries: list[tuple[str, Session, str | None]] = [
         (where, whose, None) for where, whose in _places(endpoint.path, owned, stranger)
     ]
@@ -69,7 +72,7 @@ def _changed(ctx: Context, owned: Owned, stranger: Session) -> Finding:
     for where, whose, method in tries:
         before = get(ctx, owned.owner, owned.id)
         answer = update(ctx, stranger, owned.id, f"{ctx.nonce}ws", of=whose, method=method)
-        moved = _moved(ctx, before, get(ctx, owned.owner, owned.id), marked=marked)
+        moved = _moved(ctx, before, get(ctx, owned.owner, owned.id), endpoint.body if not marked else None, quiet=quiet)
         seen = f"{answer.status}, {'changed' if moved else 'unchanged'} for its owner"
         expected = "unchanged" if method else "404 or 403, unchanged"
         evidence.append(Evidence(f"change by {stranger.account.username}{where}", seen, expected))
@@ -77,14 +80,49 @@ def _changed(ctx: Context, owned: Owned, stranger: Session) -> Finding:
             return failed(f"{stranger.account.username} changes another tenant's object{where}.", *evidence)
         if answer.status >= 500 and method is None:
             return failed(f"Changing another tenant's object is not refused but answered {answer.status}.", *evidence)
+    if not marked:  # who comes second writes what is there already, so the owner is second
+        before = get(ctx, owned.owner, owned.id)
+        _own_change(ctx, owned, evidence)
+        if not _moved(ctx, before, get(ctx, owned.owner, owned.id), endpoint.body, quiet=quiet):
+            raise ControlFailed(
+                "its owner's change of the object changes nothing, so another's would not be seen either",
+                hint="Write {nonce} into a text of api.isolation.update.body, or another value than create has.",
+            )
     return passed(f"{stranger.account.username} cannot change another tenant's object.", *evidence)
 
 
-def _moved(ctx: Context, before: Answer, after: Answer, *, marked: bool) -> bool:
-    """Whether the stranger's text is in there now. A body may differ for other reasons: a time, a number of the request."""
+def _own_change(ctx: Context, owned: Owned, evidence: list[Evidence]) -> None:
+    own = update(ctx, owned.owner, owned.id, f"{ctx.nonce}wo")
+    if not 200 <= own.status < 300:
+        raise ControlFailed(f"its owner cannot change the object: api.isolation.update is answered {own.status}")
+    evidence.append(Evidence(f"control: change by {owned.owner.account.username}", str(own.status), "2xx"))
+
+
+def _moved(ctx: Context, before: Answer, after: Answer, body: Mapping[str, Any] | None, *, quiet: bool) -> bool:
+    """Whether the stranger's text is in there now, or the values of a body without one.
+
+    Args:
+        ctx: The run.
+        before: The owner's reading.
+        after: The same, after the stranger's attempt.
+        body: What was written, where it holds no text of its own.
+        quiet: Whether the object reads alike each time: elsewhere a time or a number of the request makes a difference.
+    """
     if after.status != before.status:
         return True
-    return f"{ctx.nonce}ws".encode() in after.body if marked else after.body != before.body
+    if body is None:
+        return f"{ctx.nonce}ws".encode() in after.body
+    wanted = _values(body)
+    return _values(after.json()) & wanted > _values(before.json()) & wanted or (quiet and after.body != before.body)
+
+
+def _values(document: Any, name: str = "") -> set[tuple[str, str]]:
+    """Every name with its value, wherever it stands."""
+    if isinstance(document, Mapping):
+        return {pair for key, value in document.items() for pair in _values(value, str(key))}
+    if isinstance(document, list):
+        return {pair for value in document for pair in _values(value, name)}
+    return {(name, str(document))}
 
 
 def _deleted(ctx: Context, owned: Owned, stranger: Session) -> Finding:

@@ -349,3 +349,23 @@ def test_a_route_without_a_guard_is_found(project: Path, place: str) -> None:
         result = run_check("security.write-authentication", context(project, configuration(service, port)))
     expect(result, "fail", f"{place} ", "object")
     assert service.objects == {}, "no probe's object is left"
+
+
+@pytest.mark.parametrize(
+    ("half", "made", "status", "words"),
+    [
+        ("", "before", "pass", "cannot change another tenant's object"),
+        ("patch-unscoped", "before", "fail", "changes another tenant's object"),
+        ("", "after", "error", "changes nothing"),
+    ],
+)
+def test_a_change_that_is_the_same_for_everybody(project: Path, half: str, made: str, status: str, words: str) -> None:
+    """Who comes second writes what is there already; and what was there from the start tells nothing at all."""
+    service = HalfClosed(Shape())
+    service.half = half
+    with serving(service) as port:
+        settings = json.loads(configuration(service, port))
+        settings["api"]["isolation"]["create"]["body"] = {"text": made}
+        settings["api"]["isolation"]["update"]["body"] = {"text": "after"}
+        result = run_check("security.tenant-write", context(project, json.dumps(settings)))
+    expect(result, status, words)
