@@ -56,12 +56,10 @@ def cookies(ctx: Context) -> Finding:
 
 
 def _refreshed(ctx: Context) -> list[tuple[str, Answer]]:
-    """The answer of a refresh, of a login of its own, where the tokens are cookies: it sets them anew."""
+    """The answer of a refresh, of a login of its own, where the login sets cookies: it sets them anew."""
     session = for_account(ctx, 0)
     login, endpoint = session.auth.login, session.auth.refresh
-    held = login is not None and any(
-        (place or "").startswith("cookie:") for place in (login.token, login.refresh_token)
-    )
+    held = login is not None and any(name == "set-cookie" for name, _ in session.answer.all_headers)
     writes = not ctx.read_only and (ctx.environment != "production" or ctx.probe_production)
     if not held or endpoint is None or session.refresh_token is None or not writes:
         return []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from maestro_cli.api import Context, Evidence, Finding, check, errored, failed, passed
+from maestro_cli.api import Context, Evidence, Finding, check, errored, failed, passed, warned
 from maestro_cli.observe.answers import trace_in
 from maestro_cli.observe.control import protected_answers
 from maestro_cli.observe.http import Answer
@@ -23,7 +23,7 @@ def malformed_body(ctx: Context) -> Finding:
     Why: an error that nobody expected is an error that nobody handles; its stack trace is a map for attackers.
     Fails when: broken JSON, wrong types or bytes that are no text, sent to api.auth.login, are answered 5xx or 2xx, or
     with a stack trace or an error of the database; or broken JSON sent to api.isolation.create, a strange id to
-    api.isolation.read or a broken token to api.auth.protected, with one of these.
+    api.isolation.read or a broken token to api.auth.protected, with one of these. A plain 500 there is a warning.
     Fix: validate bodies before using them, and answer unexpected errors with a plain 500 that says nothing; switch debug
     mode off.
     Source: OWASP ASVS 5.0 2.2.1, 16.5.1; CWE-209
@@ -42,9 +42,10 @@ def malformed_body(ctx: Context) -> Finding:
             crashed.append(short)
         elif answer.status < 300 and not _refused(ctx, answer.body):
             taken.append(short)
-    for name, answer in (*inside_answers(ctx), *_broken_token(ctx)):
+    behind = [*inside_answers(ctx), *_broken_token(ctx)]
+    for name, answer in behind:
         trace = trace_in(answer.body)
-        evidence.append(Evidence(name, f"{answer.status}{f', with {trace!r}' if trace else ''}", "no stack trace"))
+        evidence.append(Evidence(name, f"{answer.status}{f', with {trace!r}' if trace else ''}", "4xx, no stack trace"))
         if trace:
             telling.append(name)
     if telling:
@@ -55,6 +56,9 @@ def malformed_body(ctx: Context) -> Finding:
         return errored(f"The login answers 2xx to {', '.join(taken)}: nothing tells a refusal from a yes.", *evidence)
     if busy:
         return errored(f"The login was not available for {', '.join(busy)}.", *evidence)
+    unexpected = [name for name, answer in behind if answer.status == 500]
+    if unexpected:
+        return warned(f"An internal error is answered to {', '.join(unexpected)}.", *evidence)
     return passed("Malformed bodies are refused.", *evidence)
 
 

@@ -6,6 +6,7 @@ from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, fa
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.http import Answer
 from maestro_cli.observe.session import Session, Tokens
+from maestro_cli.observe.tokens import encode64, parse, unsigned
 
 
 @check(
@@ -14,7 +15,7 @@ from maestro_cli.observe.session import Session, Tokens
     priority="high",
     writes=True,
     last=True,
-    requests=3 * sessions.LOGIN_REQUESTS + 4,
+    requests=3 * sessions.LOGIN_REQUESTS + 6,
     deadline_s=15,
     faults=("refresh-reusable", "refresh-family-survives", "refresh-not-rotated"),
 )
@@ -23,8 +24,8 @@ def refresh_rotation(ctx: Context) -> Finding:
 
     Why: when a stolen refresh token and its owner's both work, nobody notices; with rotation the second use gives the
     theft away, and ending the whole login locks the thief out.
-    Fails when: a refresh brings no new refresh token, a used one is accepted again, or its successor still works after
-    the used one was tried again.
+    Fails when: a refresh brings no new refresh token, a used one is accepted again, its successor still works after the
+    used one was tried again, or a refresh token that is a JWT is accepted with a changed signature or with alg none.
     Fix: store which refresh token of a login is the good one; refuse any other and end the login.
     Source: OWASP ASVS 5.0 10.4.5; RFC 9700 §4.14.2
     """
@@ -44,6 +45,12 @@ def refresh_rotation(ctx: Context) -> Finding:
     second = tokens.refresh_token
     if second is None or second == first:
         return failed("A refresh brings no new refresh token, so a stolen one works until it ends.", *evidence)
+    for name, text in _forged(second):
+        ctx.redact.add([text])
+        answer, again = _use(ctx, session, text, tokens)
+        evidence.append(Evidence(f"R2 with {name} ({sessions.fingerprint(text)})", _seen(answer, again), "401"))
+        if again is not None:
+            return failed(f"A forged refresh token is accepted: with {name}.", *evidence)
     answer, again = _use(ctx, session, first)
     evidence.append(Evidence("second use of R1", _seen(answer, again), "401"))
     if again is not None:
@@ -54,6 +61,18 @@ def refresh_rotation(ctx: Context) -> Finding:
     if successor is not None:
         return failed("The reuse of a refresh token is refused, but its successor stays good.", *evidence)
     return passed("A refresh token is good once, and its reuse ends the login.", *evidence)
+
+
+def _forged(text: str) -> list[tuple[str, str]]:
+    """The token with a signature that does not fit, and without one; nothing where it is no JSON Web Token."""
+    token = parse(text)
+    if token is None:
+        return []
+    flipped = encode64(bytes(byte ^ 0xFF for byte in token.signature))
+    return [
+        ("a changed signature", f"{token.signed.decode()}.{flipped}"),
+        ("alg none", f"{unsigned({**token.header, 'alg': 'none'}, token.claims)}."),
+    ]
 
 
 def _use(ctx: Context, session: Session, token: str, issued: Tokens | None = None) -> tuple[Answer, Tokens | None]:

@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from maestro_cli.observe import session as sessions
+from maestro_cli.observe.endpoint import fill
 from maestro_cli.observe.errors import Unreachable
 from maestro_cli.observe.http import Answer
 
@@ -41,12 +42,14 @@ def _malformed_answers(ctx: Context) -> list[tuple[str, Answer]]:
     login = auth.login
     path = login.path if login is not None else ""
     method = (login.method if login is not None else None) or "POST"
+    # What maestro.yaml writes for a login (an API key, say) and a page's token go with them, or nobody looks at the body.
+    account = auth.accounts[0] if auth.accounts else None
+    values = {} if account is None else {"username": account.username, "tenant": account.tenant or ""}
+    beside = {**fill((login.headers if login is not None else None) or {}, values), **sessions.page_headers(ctx)}
     return [
         (
             f"{method} {path} with {name}",
-            ctx.http.request(
-                method.upper(), path, body=body, headers={**sessions.page_headers(ctx), "Content-Type": kind}
-            ),
+            ctx.http.request(method.upper(), path, body=body, headers={**beside, "Content-Type": kind}),
         )
         for name, kind, body in BODIES
     ]

@@ -1,0 +1,88 @@
+"""What stands behind a second door: a login with an API key, a refresh that reads tokens its own way, an object's own errors."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from check_support import context, expect, run_check
+from other_service import OtherService, Shape, configuration
+from small_api import Asked, Said, serving
+
+from maestro_cli.model import CheckResult
+from maestro_cli.observe import tokens
+
+
+class SecondDoor(OtherService):
+    """The other service; `wrong` says what is wrong behind which door."""
+
+    wrong: str = ""
+    key: str = ""
+
+    def __call__(self, asked: Asked) -> Said:
+        path = urlsplit(asked.path).path
+        if path == "/session" and self.key and asked.headers.get("x-api-key") != self.key:
+            return super().__call__(replace(asked, body=b'{"user": "nobody", "password": "none"}'))
+        try:
+            said = super().__call__(asked)
+        except (ValueError, TypeError, KeyError):
+            said = Said(500 if self.wrong == "making-crashes" else 400, b"{}")
+        if said.status == 400 and path == "/session" and self.wrong == "login-crashes":
+            return replace(said, status=500)
+        if said.status == 400 and path == "/session" and self.wrong == "bare-400":
+            return Said(400, said.body)
+        if path in ("/session", "/session/renew") and said.status == 200 and "cookie" in self.wrong:
+            flags = "" if path.endswith("renew") and self.wrong == "cookie-weaker" else "; HttpOnly"
+            return replace(said, headers={**said.headers, "Set-Cookie": f"seen=1; SameSite=Lax; Path=/{flags}"})
+        return said
+
+    def _claims(self, text: str, kind: str) -> dict[str, Any] | None:
+        token = tokens.parse(text)
+        if kind == "refresh" and token is not None:
+            unsigned = token.algorithm == "none" and self.wrong == "refresh-alg-none"
+            if unsigned or self.wrong == "refresh-unsigned":
+                claims = dict(token.claims)
+                return claims if claims["fam"] not in self.ended and claims["use"] == kind else None
+        return super()._claims(text, kind)
+
+
+def look(check: str, folder: Path, wrong: str, key: str = "") -> CheckResult:
+    service = SecondDoor(Shape())
+    service.wrong, service.key = wrong, key
+    with serving(service) as port:
+        settings = json.loads(configuration(service, port))
+        if key:
+            settings["api"]["auth"]["login"]["headers"] = {"X-Api-Key": key}
+        return run_check(check, context(folder, json.dumps(settings)))
+
+
+@pytest.mark.parametrize("key", ["", "the-key"])
+def test_a_malformed_login_is_looked_at_with_its_api_key(project: Path, key: str) -> None:
+    expect(look("security.malformed-body", project, "", key), "pass")
+    expect(look("security.malformed-body", project, "login-crashes", key), "fail", "internal error at broken JSON")
+    expect(look("security.headers", project, "bare-400", key), "fail", "on 400")
+
+
+def test_an_internal_error_when_making_an_object_is_a_warning(project: Path) -> None:
+    expect(look("security.malformed-body", project, "making-crashes"), "warn", "POST /notes with broken JSON")
+    expect(look("security.malformed-body", project, ""), "pass", "POST /notes with broken JSON")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"), [("refresh-unsigned", "a changed signature"), ("refresh-alg-none", "alg none"), ("", None)]
+)
+def test_a_forged_refresh_token_is_tried(project: Path, wrong: str, says: str | None) -> None:
+    result = look("security.refresh-rotation", project, wrong)
+    if says is None:
+        expect(result, "pass")
+    else:
+        expect(result, "fail", f"A forged refresh token is accepted: with {says}")
+
+
+@pytest.mark.parametrize(("wrong", "status"), [("cookie-weaker", "fail"), ("cookie", "pass")])
+def test_a_cookie_of_the_refresh_is_looked_at_beside_tokens_in_the_body(project: Path, wrong: str, status: str) -> None:
+    expect(look("security.cookies", project, wrong), status, *(["seen lacks HttpOnly"] if status == "fail" else []))
