@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from maestro_cli.api import Context, Evidence, Finding, check, combine, errored, failed, passed
+from maestro_cli.api import Context, Evidence, Finding, check, combine, errored, failed, passed, warned
 from maestro_cli.observe.burst import BEYOND, MAXIMUM_BURST, Burst, burst, send_burst
+from maestro_cli.observe.header_rules import problems_of
 from maestro_cli.observe.patience import retry_after
 from maestro_cli.observe.session import LOGIN_REQUESTS
 
@@ -24,7 +25,7 @@ def rate_limit(ctx: Context) -> Finding:
     too early turns users away.
     Fails when: of api.rate_limit.requests + 5 requests (logins of nobody's, where the path is api.auth.login's; with a
     token, where the path needs one) none is answered 429, the first 429 comes before the limit or after
-    limit + 1, or it has no Retry-After that can be read.
+    limit + 1, or it has no Retry-After that can be read. A 429 without the security headers that other answers carry is a warning.
     Fix: set the limit of the gateway or middleware to what maestro.yaml says, and answer 429 with Retry-After.
     Source: OWASP API4:2023; RFC 6585 §4; RFC 9110 §10.2.3
     """
@@ -54,7 +55,25 @@ def rate_limit(ctx: Context) -> Finding:
     if found.limited_at != limit + 1:
         when = "already" if found.limited_at <= limit else "only"
         return failed(f"The limit of {limit} refuses {when} request {found.limited_at}.", seen)
-    return combine((passed(f"Request {limit + 1} of a window is answered 429.", seen), _told(found)))
+    return combine(
+        (passed(f"Request {limit + 1} of a window is answered 429.", seen), _told(found), *_bare(ctx, found))
+    )
+
+
+def _bare(ctx: Context, found: Burst) -> list[Finding]:
+    """Security headers that the other answers carry and the 429 does not: a limit often stands in front of what adds them."""
+    if found.refusal is None or not found.answers[0].status < 300:
+        return []
+    https = ctx.http.base.startswith("https:")
+    usual, lost = (
+        [problem.text for problem in problems_of(answer, https=https, private=False) if problem.fails]
+        for answer in (found.answers[0], found.refusal)
+    )
+    only = [text for text in lost if text not in usual]
+    if not only:
+        return []
+    seen = Evidence("security headers of the 429", "; ".join(only), "as of other answers")
+    return [warned("The 429 carries fewer security headers than other answers.", seen)]
 
 
 def _told(found: Burst) -> Finding:

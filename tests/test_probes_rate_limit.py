@@ -172,3 +172,26 @@ def test_a_lock_of_one_account_is_not_the_limit_of_an_address(
         auth = f"auth: {{login: {{path: /login, headers: {{X-Api-Key: the-key}}}}, accounts: [{{username: ann, password: {USERS['ann']}}}]}}"
         yaml = f"api: {{url: 'http://127.0.0.1:{port}', {auth}, rate_limit: {{requests: {LIMIT}, path: /login}}}}\n"
         expect(run_check(check, context(project, yaml)), status, says)
+
+
+@pytest.mark.parametrize(
+    ("usual", "limited", "status"), [(True, True, "pass"), (True, False, "warn"), (False, False, "pass")]
+)
+def test_a_refusal_is_dressed_as_other_answers_are(project: Path, usual: bool, limited: bool, status: str) -> None:
+    safe = {
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+        "Referrer-Policy": "no-referrer",
+    }
+    asked: Counter[str] = Counter()
+
+    def answering(question: Asked) -> Said:
+        asked[question.client] += 1
+        if asked[question.client] > LIMIT:
+            return Said(429, headers={"Retry-After": "60", **(safe if limited else {})})
+        return Said(headers=safe if usual else {})
+
+    with serving(answering) as port:
+        yaml = f"api: {{url: 'http://127.0.0.1:{port}', rate_limit: {{requests: {LIMIT}}}}}\n"
+        result = run_check("security.rate-limit", context(project, yaml))
+    expect(result, status, "fewer security headers" if status == "warn" else "is answered 429")
