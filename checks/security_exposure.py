@@ -51,8 +51,11 @@ PATHS: tuple[tuple[str, str], ...] = (
 )
 """Path, and what its content looks like if it is there."""
 DOCUMENTATION = (("/openapi.json", r"\"(openapi|swagger)\"\s*:"),)
-_CREDENTIALS = re.compile(rb"[a-z][a-z0-9+.-]{1,20}://[^\s/:@\"'<>]{0,64}:[^\s/:@\"'<>*{}$]{1,128}@[\w\[]")
-"""`postgresql://shop:…@db`, as status pages show it; not where the password is masked."""
+_CREDENTIALS = re.compile(
+    rb"[a-z][a-z0-9+.-]{1,20}://[^\s/:@\"'<>]{0,64}:[^\s/:@\"'<>*{}$]{1,128}@[\w\[]"
+    rb"|\bjdbc:[^\s\"'<>]{1,300}[?&;]password=[^\s\"'<>&;*{}$]"
+)
+"""`postgresql://shop:…@db` or `jdbc:…?password=…`, as status pages show it; not where the password is masked."""
 _HASH = re.compile(
     rb"\$2[abxy]\$\d\d\$[./A-Za-z0-9]{53}|\$argon2i?d?\$v=\d+\$|\bpbkdf2_sha\d+\$\d+\$|\bscrypt:\d+:\d+:\d+\$|\$6\$[./A-Za-z0-9]{1,16}\$"
 )

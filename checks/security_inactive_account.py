@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from maestro_cli.api import Context, Evidence, Finding, check, errored, failed, passed
+from maestro_cli.api import Context, Evidence, Finding, check, errored, failed, passed, warned
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.session import LOGIN_REQUESTS, Session
 
@@ -11,7 +11,7 @@ from maestro_cli.observe.session import LOGIN_REQUESTS, Session
     "security.inactive-account",
     component="security",
     priority="medium",
-    requests=2 * LOGIN_REQUESTS,
+    requests=2 * LOGIN_REQUESTS + 2,
     faults=("inactive-accepted", "inactive-account-active"),
 )
 def inactive_account(ctx: Context) -> Finding:
@@ -19,7 +19,8 @@ def inactive_account(ctx: Context) -> Finding:
 
     Why: who has left the company, or whose tenant no longer pays, keeps the password; deactivating is all that stands between.
     Fails when: the login of api.auth.inactive_account, with its right password, is answered with a token. That the password
-    is the right one cannot be seen from outside: try it once while the account is still active.
+    is the right one cannot be seen from outside: try it once while the account is still active. A wrong password that is
+    answered with another status than an active account's is a warning: it tells who was deactivated.
     Fix: join the user's and the tenant's state into the query that finds the user, at the login and at every token's check.
     Source: OWASP ASVS 5.0 7.4.2; CWE-613
     """
@@ -40,4 +41,8 @@ def inactive_account(ctx: Context) -> Finding:
         return errored(
             f"The login of {account.username} is answered {answer.status}, which is no refusal.", seen, known
         )
-    return passed(f"The deactivated account {account.username} is refused.", seen, known)
+    wrong, usual = sessions.attempt(ctx, account.username, sessions.wrong_word(ctx)), sessions.wrong_password(ctx)
+    told = Evidence(f"login of {account.username} with a wrong password", str(wrong.status), str(usual.status))
+    if wrong.status != usual.status and wrong.status < 500 and 429 not in (wrong.status, usual.status):
+        return warned(f"That {account.username} is deactivated is told to whoever has no password.", told, seen, known)
+    return passed(f"The deactivated account {account.username} is refused.", seen, told, known)

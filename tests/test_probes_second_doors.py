@@ -86,3 +86,16 @@ def test_a_forged_refresh_token_is_tried(project: Path, wrong: str, says: str | 
 @pytest.mark.parametrize(("wrong", "status"), [("cookie-weaker", "fail"), ("cookie", "pass")])
 def test_a_cookie_of_the_refresh_is_looked_at_beside_tokens_in_the_body(project: Path, wrong: str, status: str) -> None:
     expect(look("security.cookies", project, wrong), status, *(["seen lacks HttpOnly"] if status == "fail" else []))
+
+
+@pytest.mark.parametrize(("told", "status"), [(401, "pass"), (403, "warn")])
+def test_a_deactivated_account_is_told_only_to_who_has_its_password(project: Path, told: int, status: str) -> None:
+    class Deactivating(OtherService):
+        def _login(self, asked: Asked) -> Said:
+            return self._refusal(told) if json.loads(asked.body)["user"] == "eve" else super()._login(asked)
+
+    with serving(Deactivating(Shape())) as port:
+        settings = json.loads(configuration(OtherService(Shape()), port))
+        settings["api"]["auth"]["inactive_account"] = {"username": "eve", "password": "eve-has-one"}
+        result = run_check("security.inactive-account", context(project, json.dumps(settings)))
+    expect(result, status, *(["eve is deactivated"] if status == "warn" else []))

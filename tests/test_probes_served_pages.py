@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,18 @@ def test_a_version_in_a_header_is_seen(project: Path, name: str, value: str, tol
     with serving(service) as port:
         result = run_check("security.exposure", context(project, f"api: {{url: 'http://127.0.0.1:{port}'}}\n"))
     expect(result, "pass" if told is None else "warn", *([] if told is None else [f"the headers name {told}"]))
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [
+        ("jdbc:postgresql://10.0.3.7/ledger?user=ledger&password=hunter22", "fail"),
+        ("jdbc:postgresql://10.0.3.7/ledger?user=ledger&password=******", "pass"),
+        ("jdbc:postgresql://10.0.3.7/ledger", "pass"),
+    ],
+)
+def test_a_health_page_that_names_its_database(project: Path, address: str, status: str) -> None:
+    body = json.dumps({"status": "UP", "components": {"db": {"details": {"url": address}}}}).encode()
+    with serving(lambda asked: Said(200, body) if asked.path == "/health" else Said(404)) as port:
+        result = run_check("security.exposure", context(project, f"api: {{url: 'http://127.0.0.1:{port}'}}\n"))
+    expect(result, status, *(["tells a password"] if status == "fail" else []))
