@@ -66,6 +66,9 @@ def user_enumeration(ctx: Context) -> Finding:
     away = next((answer.status for answer in known + unknown if answer.status in (502, 503, 504)), None)
     if away is not None:
         raise ControlFailed(f"the login is answered {away} in between: it was not available, so nothing is compared")
+    crashed = next((kind for kind in (known, unknown) if _sometimes_crashes(kind)), None)
+    if crashed is not None:
+        raise ControlFailed("the login is answered with an error of the server now and then, so nothing is compared")
     evidence = [
         Evidence("wrong password, known user", _seen(known), "refused"),
         Evidence("the same, unknown user", _seen(unknown), "the same answer, as fast"),
@@ -100,6 +103,11 @@ def _stranger(user: str, nonce: str) -> str:
     """Shaped like the known one: an address of the same domain, or a name."""
     name, at, domain = user.rpartition("@")
     return f"maestro-probe-{nonce}@{domain}" if at and name else f"maestro-probe-{nonce}"
+
+
+def _sometimes_crashes(answers: list[Answer]) -> bool:
+    """Whether the same question is a 5xx once and none at another time; one that always is tells something."""
+    return len({answer.status >= 500 for answer in answers}) > 1
 
 
 def _difference(known: list[Answer], unknown: list[Answer], user: str, stranger: str) -> str | None:

@@ -1,4 +1,4 @@
-"""security.redis-acl against a real Valkey: one user for each right that a service has no use for."""
+"""The service's Redis user against a real Valkey: rights that it has no use for, and passwords that are none."""
 
 from __future__ import annotations
 
@@ -13,15 +13,24 @@ from maestro_cli.demo.servers import EmbeddedValkey
 ORDINARY = "+@read +@write +@connection +@transaction -@dangerous"
 
 
-def look(server: EmbeddedValkey, folder: Path, rules: str, status: str, words: str) -> None:
+def look(
+    server: EmbeddedValkey,
+    folder: Path,
+    rules: str,
+    status: str,
+    words: str,
+    *,
+    check: str = "security.redis-acl",
+    password: str = "vK3-pQ8_mZ1xTr7LwYc",
+) -> None:
     import redis
 
     admin: Any = redis.Redis.from_url(server.admin_url.reveal())
     try:
-        admin.execute_command("ACL", "SETUSER", "probed", "reset", "on", ">probed-word", "~*", *rules.split())
+        admin.execute_command("ACL", "SETUSER", "probed", "reset", "on", f">{password}", "~*", *rules.split())
         address = server.url.reveal().rpartition("@")[2]
-        ctx = context(folder, f"redis: {{url: 'redis://probed:probed-word@{address}'}}\n")
-        expect(run_check("security.redis-acl", ctx), status, words)
+        ctx = context(folder, f"redis: {{url: 'redis://probed:{password}@{address}'}}\n")
+        expect(run_check(check, ctx), status, words)
     finally:
         admin.execute_command("ACL", "DELUSER", "probed")
         admin.close()
@@ -50,3 +59,18 @@ def test_listing_every_key_stops_everybody_else(valkey_server: EmbeddedValkey, p
 @pytest.mark.parametrize("rules", [ORDINARY, f"{ORDINARY} +@scripting"])
 def test_what_a_service_needs(valkey_server: EmbeddedValkey, project: Path, rules: str) -> None:
     look(valkey_server, project, rules, "pass", "neither forget everything")
+
+
+@pytest.mark.parametrize(
+    ("rules", "password", "status", "words"),
+    [
+        (ORDINARY, "vK3-pQ8_mZ1xTr7LwYc", "pass", "asks for a login"),
+        (f"{ORDINARY} nopass", "vK3-pQ8_mZ1xTr7LwYc", "fail", "any password for the service's user"),
+        (ORDINARY, "redis123", "fail", "The password in redis.url"),
+        (ORDINARY, "probed", "fail", "The password in redis.url"),
+    ],
+)
+def test_the_password_of_the_services_own_user(
+    valkey_server: EmbeddedValkey, project: Path, rules: str, password: str, status: str, words: str
+) -> None:
+    look(valkey_server, project, rules, status, words, check="security.redis-auth", password=password)

@@ -129,8 +129,13 @@ def _whole(error: Exception) -> str:
     return f"NOPERM {text}" if isinstance(error, redis.exceptions.NoPermissionError) and "NOPERM" not in text else text
 
 
-def anonymous_answer(url: Secret, password: str | None) -> str:
-    """The first line that a Redis answers to PING without a login, or after AUTH with a password of the default user.
+def anonymous_answer(url: Secret, password: str | None, user: str | None = None) -> str:
+    """The first line that a Redis answers to PING without a login, or after AUTH with a password.
+
+    Args:
+        url: Where it is; its own login is left out.
+        password: What is tried, if anything.
+        user: Whose; the default user's where it is None.
 
     Raises:
         Unreachable: When no answer comes.
@@ -150,8 +155,9 @@ def anonymous_answer(url: Secret, password: str | None) -> str:
         with connection:
             connection.settimeout(ANSWER_S)
             if password is not None:
-                word = password.encode()
-                connection.sendall(b"*2\r\n$4\r\nAUTH\r\n$%d\r\n%s\r\n" % (len(word), word))
+                words = [word.encode() for word in ("AUTH", user, password) if word is not None]
+                spelt = b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
+                connection.sendall(b"*%d\r\n%s" % (len(words), spelt))
                 answer = connection.recv(512).decode("ascii", "replace")
                 if not answer.startswith("+OK"):
                     return answer.partition("\r\n")[0][:80]
