@@ -9,6 +9,7 @@ from maestro_cli.observe import session as sessions
 from maestro_cli.observe.closed_place import closed_place
 from maestro_cli.observe.http import Answer
 from maestro_cli.observe.session import LOGIN_REQUESTS
+from maestro_cli.observe.token_headers import CSRF
 
 HOSTILE = "https://maestro-probe.invalid"
 """`.invalid` belongs to nobody (RFC 2606), so no list can mean it."""
@@ -58,7 +59,8 @@ def cors(ctx: Context) -> Finding:
 
 def _token_header(ctx: Context, inside: str, origin: str, token: Mapping[str, str]) -> list[Finding]:
     """Whether a page of an allowed origin may send the token at all; nothing where it goes in a cookie."""
-    names = [name.lower() for name in token if name.lower() != "cookie"]
+    # A token against forged requests goes with it under all the names there are, and a GET needs none.
+    names = [name.lower() for name in token if name.lower() != "cookie" and not CSRF.search(name)]
     if not names:
         return []
     asked = {

@@ -64,7 +64,7 @@ def send(
     Args:
         ctx: The run.
         endpoint: Path, method, body and encoding.
-        values: What stands for each placeholder.
+        values: What stands for each placeholder; {csrf} is what the headers prove by, where they do.
         default_method: Where the endpoint names none.
         default_body: Where the endpoint has none.
         headers: Added; the endpoint's own headers win.
@@ -73,6 +73,8 @@ def send(
         source: Local address to send from, where it is not the run's own.
         query: Appended to the path.
     """
+    proof = (headers or {}).get("X-CSRF-TOKEN")
+    values = values if proof is None else {"csrf": proof, **values}
     template = endpoint.body if endpoint.body is not None else default_body
     body = None if template is None else fill(with_members(template, extra or {}), values)
     options: dict[str, Any] = {}

@@ -42,17 +42,29 @@ class LoginPage:
     @property
     def headers(self) -> dict[str, str]:
         """Request headers: the cookies, and the token under the names that the frameworks look for."""
-        sent = cookie_headers(self.cookies) if self.cookies else {}
-        return {"X-CSRF-Token": self.token, "X-CSRFToken": self.token, **sent} if self.token else sent
+        return {**(cookie_headers(self.cookies) if self.cookies else {}), **self.proof}
+
+    @property
+    def proof(self) -> dict[str, str]:
+        """The token under the names that the frameworks look for: what a page shows goes before what its cookie holds.
+
+        The cookie may hold more than the token (csrf-csrf: `token|hash`), or the session that the token is made of.
+        """
+        return {"X-CSRF-TOKEN": self.token, "X-CSRFToken": self.token} if self.token else {}
 
 
-def login_page(ctx: Context, path: str) -> LoginPage:
-    """GET the page that a login starts from.
+def login_page(ctx: Context, path: str, headers: Mapping[str, str] | None = None) -> LoginPage:
+    """GET the page that a login starts from, or that shows a session its token.
+
+    Args:
+        ctx: The run.
+        path: api.auth.login.csrf_path.
+        headers: Whose page it is; a stranger's without.
 
     Raises:
         ControlFailed: When it is refused.
     """
-    answer = ctx.http.get(path)
+    answer = ctx.http.get(path, headers=headers)
     if answer.status >= 400:
         raise ControlFailed(
             f"GET {path} is answered {answer.status}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -49,15 +48,11 @@ def logged_in(ctx: Context, account: Account, key: str) -> Session:
     Raises:
         ControlFailed: When its login is refused.
     """
-    auth = sessions.settings_of(ctx)
-    answer = sessions.attempt(ctx, account.username, account.password.reveal())
-    tokens = sessions.tokens_in(ctx, answer)
-    if tokens is None:
+    session, answer = sessions.enter(ctx, account)
+    if session is None:
         raise ControlFailed(
             f"the login of {account.username} is answered {answer.status}", hint=f"Compare {key} with the service."
         )
-    session = sessions.named(ctx, Session(-1, account, auth, tokens, answer, time.time()))
-    ctx.cleanup.add(f"session of {account.username}", lambda: sessions.log_out(ctx, session), order=1)
     return session
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from maestro_cli.observe.endpoint import dig, fill, fill_path, send
 from maestro_cli.observe.errors import ControlFailed
-from maestro_cli.observe.http import Answer
+from maestro_cli.observe.http import Answer, overridden
 from maestro_cli.observe.token_headers import CSRF, cookie_headers, cookies_of, headers_with
 from maestro_cli.records import record
 
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 DEFAULT_BODY: Mapping[str, str] = {"username": "{username}", "password": "{password}"}
 LOGIN_REQUESTS = 3
-"""What a session costs: the login, the log-out when the run ends, and once whether its other cookies are needed."""
+"""What a session costs: the login, the log-out when the run ends, and once whether its other cookies are needed (two pages more
+where the login wants one)."""
 
 
 @record(frozen=True)
@@ -60,6 +61,8 @@ class Session:
     beside: Mapping[str, str] = field(default_factory=dict, repr=False)
     named: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Those of api.headers that name the account's tenant."""
+    proof: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Headers that say that its requests are not forged, where its cookies alone don't do."""
 
     @property
     def access_token(self) -> str:
@@ -78,7 +81,7 @@ class Session:
 
     def headers_with(self, token: str) -> dict[str, str]:
         """The same with another token in the access token's place."""
-        return {**self.named, **headers_with(self.auth, token, self.beside)}
+        return overridden({**self.named, **headers_with(self.auth, token, self.beside)}, self.proof)
 
 
 def fingerprint(token: str) -> str:
@@ -119,22 +122,61 @@ def fresh(ctx: Context, index: int = 0) -> Session:
     if index >= len(auth.accounts):
         ctx.require(None, f"api.auth.accounts[{index}]")
     account = auth.accounts[index]
-    page = _page(ctx, auth)
-    answer = _attempt(ctx, account.username, account.password.reveal(), page)
-    tokens = tokens_in(ctx, answer)
-    if tokens is None:
+    session, answer = enter(ctx, account, index)
+    if session is None:
         raise ControlFailed(
             f"the login of {account.username} at {_login(auth).path} {_why_not(auth, answer)}",
             hint=f"Compare api.auth.login and api.auth.accounts[{index}] with what the service expects.",
         )
+    return session
+
+
+def enter(ctx: Context, account: Account, index: int = -1) -> tuple[Session | None, Answer]:
+    """Log an account in: its session, or None where that is refused, and the login's answer.
+
+    Args:
+        ctx: The run.
+        account: Any of maestro.yaml.
+        index: Which of api.auth.accounts; -1 where it is none of them.
+    """
+    auth = settings_of(ctx)
+    page = _page(ctx, auth)
+    answer = _attempt(ctx, account.username, account.password.reveal(), page)
+    tokens = tokens_in(ctx, answer)
+    if tokens is None:
+        return None, answer
     if page is not None:
         tokens = replace(tokens, cookies={**page.cookies, **tokens.cookies})
     session = named(ctx, Session(index, account, auth, tokens, answer, time.time()))
     if index == 0:
         ctx.http.always = {**session.named, **ctx.http.always}
-    session = replace(session, beside=_beside(ctx, session))
+    session = _proven(ctx, replace(session, beside=_beside(ctx, session)))
     ctx.cleanup.add(f"session of {account.username}", lambda: log_out(ctx, session), order=1)
-    return session
+    return session, answer
+
+
+def _proven(ctx: Context, session: Session) -> Session:
+    """The same session with what its writes have to show against forged requests: a login makes a new token of that kind."""
+    login = _login(session.auth)
+    if login.csrf_path is None or not login.token.startswith("cookie:"):
+        return session
+    from maestro_cli.observe.login_page import login_page
+
+    try:
+        page = login_page(ctx, login.csrf_path, headers=session.headers)
+    except ControlFailed:  # a page for strangers only: what the cookies hold has to do
+        return session
+    if not page.token:
+        return session
+    twins = {name: value for name, value in page.cookies.items() if CSRF.search(name)}
+    own = {
+        name: fill(value, {"csrf": page.token}) for name, value in (login.headers or {}).items() if "{csrf}" in value
+    }
+    proof = {**{name: value for name, value in own.items() if name.upper() not in page.proof}, **page.proof}
+    # A session that is kept in its cookie is written anew where the token is put into it.
+    token = page.cookies.get(login.token.removeprefix("cookie:"), session.access_token)
+    tokens = replace(session.tokens, access_token=token, cookies={**session.tokens.cookies, **page.cookies})
+    return replace(session, tokens=tokens, beside={**session.beside, **twins}, proof=proof)
 
 
 def named(ctx: Context, session: Session) -> Session:
@@ -316,7 +358,9 @@ def log_out(ctx: Context, session: Session) -> Answer | None:
             **in_request(ctx, endpoint, session),
         },
         default_method="POST",
-        headers={**session.named, **headers_with(session.auth, session.access_token, session.tokens.cookies)},
+        headers=overridden(
+            {**session.named, **headers_with(session.auth, session.access_token, session.tokens.cookies)}, session.proof
+        ),
     )
 
 
