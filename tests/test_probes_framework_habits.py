@@ -143,6 +143,9 @@ def test_every_fault_is_tried() -> None:
         r'{"stack": "Error: no\n    at check (/srv/auth.js:3:7)\n    at next (/srv/router.js:9:1)"}',
         "Error: no\n    at async handle (file:///srv/app.mjs:3:7)",
         "java.lang.NullPointerException\n\tat org.example.Users.find(Users.java:42)",
+        r'{"status": 500, "trace": "Error: no\n\tat java.base/java.util.UUID.fromString(UUID.java:280)\n\tat o.e.App.get(App.java:9)"}',
+        '{"exception": "org.springframework.http.converter.HttpMessageNotReadableException"}',
+        '{"detail": "Unexpected end-of-input at [Source: (String)\\"{\\"; line: 1, column: 1]"}',
         "panic: runtime error: index out of range",
         "You\N{RIGHT SINGLE QUOTATION MARK}re seeing this error because you have <code>DEBUG = True</code> in your settings",
         "<title>Starlette Debugger</title>",
@@ -163,6 +166,7 @@ def test_stack_traces_and_debug_pages_of_many_kinds(page: str) -> None:
     [
         '{"detail": "JSON parse error - Expecting value: line 1 column 19 (char 18)"}',
         '{"error": "Look at /docs/errors.html:3 for help, or at https://example.test:8443/a:1:2"}',
+        '{"type": "https://example.org/errors/bad-request", "title": "Bad Request", "detail": "JsonParseException"}',
         '{"message": "Unexpected token } in JSON at position 18"}',
         "<title>App</title><script src=/static/app.js></script>",
         '{"detail":[{"type":"json_invalid","loc":["body",18],"msg":"JSON decode error","ctx":{"error":"Expecting value"}}]}',

@@ -19,7 +19,9 @@ ANSWER_REQUESTS = 3 + CONTROL_REQUESTS + MISSING_REQUESTS + MALFORMED_REQUESTS
 
 _TRACES = (
     rb"Traceback \(most recent call last\)|File \\?\"[^\"\n]+\.pyx?\\?\", line \d+"
-    rb"|\bat [\w.$<>/]+\([\w$]+\.(?:java|kt|scala|groovy):\d+\)|Caused by: [\w.]+(?:Exception|Error)"
+    # Java, where a tab in JSON is the letter t; Jackson; and the name of an exception's class by itself.
+    rb"|(?:\b|\\t)at [\w.$<>/]+\([\w$]+\.(?:java|kt|scala|groovy):\d+\)|Caused by: [\w.]+(?:Exception|Error)"
+    rb"|\bat \[Source: |\b(?:com|org|net|io|java|javax|jakarta|kotlin|scala)\.(?:\w+\.)+\w*(?:Exception|Error)\b"
     # Node: in text, in JSON, and in Express' own page, where spaces and line ends are HTML.
     rb"|(?:\n|\\n|<br>|\")(?:\s|&nbsp;)*at [^\n\\<]{1,200}\(?(?:/|file:|[A-Z]:\\\\?|node:)[^\n\\<)]+:\d+:\d+\)?"
     rb"|goroutine \d+ \[running\]|panic: |\.go:\d+ \+0x"
