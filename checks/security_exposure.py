@@ -28,6 +28,7 @@ PATHS: tuple[tuple[str, str], ...] = (
     # Apache, nginx; Python; Go.
     ("/", r"(?i)<title>(index of|directory listing for) /|<pre>\s*<a href=\"[^\"]+\">"),
     ("/static/", r"(?i)<title>(index of|directory listing for) /"),
+    *((path, r"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----") for path in ("/key.pem", "/certs/key.pem")),
     ("/db.sqlite3", r"^SQLite format 3"),
     ("/silk/", r"(?i)<title>silky?\b"),
     ("/.DS_Store", r"Bud1"),

@@ -14,7 +14,7 @@ from maestro_cli.observe.session import LOGIN_REQUESTS
     component="security",
     priority="high",
     bursts=True,
-    requests=5 * (MAXIMUM_BURST + BEYOND) + 1 + LOGIN_REQUESTS,
+    requests=5 * (MAXIMUM_BURST + BEYOND) + 2 + LOGIN_REQUESTS,
     deadline_s=30,
     faults=("rate-limit-off", "rate-limit-high", "rate-limit-low", "rate-limit-no-retry-after"),
 )
@@ -25,7 +25,8 @@ def rate_limit(ctx: Context) -> Finding:
     too early turns users away.
     Fails when: of api.rate_limit.requests + 5 requests (logins of nobody's, where the path is api.auth.login's; with a
     token, where the path needs one) none is answered 429, the first 429 comes before the limit or after
-    limit + 1, or it has no Retry-After that can be read. A 429 without the security headers that other answers carry is a warning.
+    limit + 1, or it has no Retry-After that can be read. A 429 that says to come back at once and refuses
+    then, or is without the security headers that other answers carry, is a warning.
     Fix: set the limit of the gateway or middleware to what maestro.yaml says, and answer 429 with Retry-After.
     Source: OWASP API4:2023; RFC 6585 §4; RFC 9110 §10.2.3
     """
@@ -56,7 +57,7 @@ def rate_limit(ctx: Context) -> Finding:
         when = "already" if found.limited_at <= limit else "only"
         return failed(f"The limit of {limit} refuses {when} request {found.limited_at}.", seen)
     return combine(
-        (passed(f"Request {limit + 1} of a window is answered 429.", seen), _told(found), *_bare(ctx, found))
+        (passed(f"Request {limit + 1} of a window is answered 429.", seen), _told(ctx, found), *_bare(ctx, found))
     )
 
 
@@ -76,11 +77,13 @@ def _bare(ctx: Context, found: Burst) -> list[Finding]:
     return [warned("The 429 carries fewer security headers than other answers.", seen)]
 
 
-def _told(found: Burst) -> Finding:
+def _told(ctx: Context, found: Burst) -> Finding:
     value = found.refusal.header("retry-after") if found.refusal is not None else None
     seen = Evidence("Retry-After of the 429", value or "none", "seconds or a date")
     if value is None or retry_after(value, default_s=-1) < 0:
         return failed("The 429 does not say when to come back.", seen)
+    if retry_after(value, default_s=-1) == 0 and found.asking.send(ctx, found.source).status == 429:
+        return warned("The 429 says to come back at once, and who does is refused again.", seen)
     return passed("The 429 says when to come back.", seen)
 
 

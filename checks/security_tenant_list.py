@@ -31,7 +31,7 @@ SEARCHES = ("q", "search")
     component="multi_tenancy",
     priority="critical",
     writes=True,
-    requests=2 * LOGIN_REQUESTS + OBJECT_REQUESTS + 4 + FIELDS + len(SEARCHES),
+    requests=2 * LOGIN_REQUESTS + OBJECT_REQUESTS + 5 + FIELDS + len(SEARCHES),
     faults=("tenant-list-leaks", "tenant-list-unscoped", "tenant-filter-unscoped"),
 )
 def tenant_list(ctx: Context) -> Finding:
@@ -40,7 +40,7 @@ def tenant_list(ctx: Context) -> Finding:
     Why: a query without its WHERE looks right in every test that has one tenant.
     Fails when: the list at api.isolation.list, asked for by the second account, holds the object that the first one has
     just made: as it is, or filtered by a field of the object (`?name=…`, after api.isolation.create.body) or by its id,
-    or searched (`?q=…`).
+    searched (`?q=…`), or with a limit of its own.
     Fix: add the tenant to the query in one place that no query passes by, or let row-level security do it.
     Source: OWASP API1:2023; OWASP ASVS 5.0 8.2.2
     """
@@ -94,7 +94,7 @@ def _filtered(ctx: Context, owned: Owned, plain: Answer, evidence: list[Evidence
         return []  # nothing would tell an own object from the other one
     written = fill(settings.create.body or {}, {"nonce": owned.mark})
     fields = {key: value for key, value in written.items() if isinstance(value, str | int) and "{" not in str(value)}
-    tries = {**dict(list(fields.items())[:FIELDS]), **dict.fromkeys(SEARCHES, owned.mark)}
+    tries = {**dict(list(fields.items())[:FIELDS]), **dict.fromkeys(SEARCHES, owned.mark), "limit": "1000"}
     if owned.mark not in owned.id and "{" not in name:
         tries[name] = owned.id  # a list that repeats the question holds the id then, but not the mark
     stranger, found = sessions.for_account(ctx, 1), []

@@ -27,6 +27,7 @@ SERVED = {
     "docs-elsewhere": ("/swagger-ui.html", b"<html><title>Swagger UI</title></html>"),
     "files-listed": ("/", b'<pre>\n<a href="app.py">app.py</a>\n<a href="config/">config/</a>\n</pre>\n'),
     "docs-beside": ("/v2/openapi.json", b'{"openapi": "3.1.0", "paths": {}}'),
+    "key-exposed": ("/certs/key.pem", b"-----BEGIN EC PRIVATE KEY-----\nMHcC\n"),
     "sqlite-exposed": ("/db.sqlite3", b"SQLite format 3\x00\x10\x00"),
     "static-listed": ("/static/", b"<html><head><title>Index of /static/</title></head></html>"),
     "docs-of-spectacular": ("/api/schema/", b"openapi: 3.0.3\ninfo: {}\n"),
@@ -77,6 +78,12 @@ class HalfClosed(OtherService):
             rows = [row for row in self.objects.values() if row["text"] in words]
             if words:
                 return Said(200, json.dumps({"notes": rows}).encode(), said.headers)
+        if (
+            self.half == "tenant-limit-unscoped"
+            and asked.method == "GET"
+            and "limit" in parse_qs(urlsplit(asked.path).query)
+        ):
+            return Said(200, json.dumps({"notes": list(self.objects.values())}).encode(), said.headers)
         if self.half == "tenant-filter-by-id" and asked.method == "GET" and path.endswith("/notes"):
             row = self.objects.get(parse_qs(urlsplit(asked.path).query).get("id", [""])[0])
             if row is not None:
@@ -112,6 +119,8 @@ HALVES: dict[str, tuple[str, tuple[str, ...]]] = {
     "cors-any-origin-inside": ("security.cors", ("/v2/notes", "foreign origin")),
     "cors-any-origin-on-errors": ("security.cors", ("refused login", "foreign origin")),
     "headers-missing-on-other-405": ("security.headers", ("on 405",)),
+    "key-exposed": ("security.exposure", ("/certs/key.pem",)),
+    "tenant-limit-unscoped": ("security.tenant-list", ("filtered by limit",)),
     "sqlite-exposed": ("security.exposure", ("/db.sqlite3",)),
     "static-listed": ("security.exposure", ("/static/",)),
     "docs-behind-slash": ("readiness.environment", ("/docs",)),

@@ -195,3 +195,16 @@ def test_a_refusal_is_dressed_as_other_answers_are(project: Path, usual: bool, l
         yaml = f"api: {{url: 'http://127.0.0.1:{port}', rate_limit: {{requests: {LIMIT}}}}}\n"
         result = run_check("security.rate-limit", context(project, yaml))
     expect(result, status, "fewer security headers" if status == "warn" else "is answered 429")
+
+
+@pytest.mark.parametrize(("told", "status"), [("60", "pass"), ("0", "warn")])
+def test_a_refusal_that_says_to_come_back_at_once(project: Path, told: str, status: str) -> None:
+    asked: Counter[str] = Counter()
+
+    def answering(question: Asked) -> Said:
+        asked[question.client] += 1
+        return Said(429, headers={"Retry-After": told}) if asked[question.client] > LIMIT else Said()
+
+    with serving(answering) as port:
+        yaml = f"api: {{url: 'http://127.0.0.1:{port}', rate_limit: {{requests: {LIMIT}}}}}\n"
+        expect(run_check("security.rate-limit", context(project, yaml)), status, "come back")

@@ -22,7 +22,7 @@ WORDS = (
     "client", "account", "realm", "site",
 )  # fmt: skip
 """What services call a tenant, the surest first."""
-HEADERS = ("X-Tenant-ID", "X-Tenant", "Tenant-ID", "X-Org-ID", "X-Organization-ID", "X-Account-ID")
+HEADERS = ("X-Tenant-ID", "X-Tenant", "Tenant-ID", "X-Org-ID", "X-Organization-ID", "X-Account-ID", "X-Workspace-ID")
 MEMBERS = ("tenant", "tenantId", "organization_id", "org_id", "workspace_id", "account_id")
 QUERIES = ("tenant_id", "tenant", "org_id")
 FURTHER = 4
