@@ -44,6 +44,9 @@ PATHS: tuple[tuple[str, str], ...] = (
     ("/actuator/prometheus", r"(?m)^# (HELP|TYPE) "),
     *((path, r"\"agent\"\s*:") for path in ("/jolokia", "/actuator/jolokia")),
     ("/h2-console", r"(?i)<title>H2 Console"),
+    # Rails and Sidekiq; Laravel.
+    ("/rails/info/routes", r"(?i)<title>Action Controller|HTTP Verb|<h\d>Routes"),
+    *((path, r"(?i)<title>[^<]*\b(Sidekiq|Telescope|Horizon)\b") for path in ("/sidekiq", "/telescope", "/horizon")),
     ("/server-status", r"(?i)apache server status|server uptime"),
     ("/phpinfo.php", r"(?i)<title>phpinfo\(\)|php version"),
     ("/console", r"(?i)werkzeug|interactive console"),

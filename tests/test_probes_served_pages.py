@@ -14,6 +14,8 @@ SERVED = {
     "/actuator/heapdump": b"JAVA PROFILE 1.0.2\x00",
     "/actuator/prometheus": b"# HELP jvm_threads Threads\n# TYPE jvm_threads gauge\n",
     "/jolokia": b'{"value": {"agent": "1.7.2"}}',
+    "/rails/info/routes": b"<title>Action Controller: Exception caught</title><table><th>Helper<th>HTTP Verb</table>",
+    "/sidekiq": b"<!doctype html><title>[STAGING] Sidekiq</title>",
     "/h2-console": b"<html><title>H2 Console</title></html>",
 }
 
