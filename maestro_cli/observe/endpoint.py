@@ -82,10 +82,11 @@ def send(
         options["form"] = {name: str(value) for name, value in body.items()}
     elif body is not None:
         options["json_body"] = body
+    own = {name: value for name, value in fill(endpoint.headers or {}, values).items() if "{csrf}" not in value}
     return ctx.http.request(
         (endpoint.method or default_method).upper(),
         with_query(fill_path(endpoint.path, values), query),
-        headers={**(headers or {}), **fill(endpoint.headers or {}, values)},
+        headers={**(headers or {}), **own},
         expect_limit=expect_limit,
         source=source,
         **options,

@@ -204,17 +204,18 @@ def _beside(ctx: Context, session: Session) -> dict[str, str]:
     return twins if opens else others
 
 
-def attempt(ctx: Context, username: str, password: str, **options: Any) -> Answer:
+def attempt(ctx: Context, username: str, password: str, *, page: LoginPage | None = None, **options: Any) -> Answer:
     """Send one login that should be refused and return whatever is answered; where it is let in, it is logged out again.
 
     Args:
         ctx: The run.
         username: Login name.
         password: Password.
+        page: Which page it starts from, where the run's own is not to be used up.
         options: How it is sent: `headers`, `source`, `query`, `expect_limit` of `endpoint.send`.
     """
     # One page does for all that is refused: nothing is renewed then.
-    page = ctx.shared("login-page", lambda: _page(ctx, settings_of(ctx)))
+    page = page or ctx.shared("login-page", lambda: _page(ctx, settings_of(ctx)))
     answer = _attempt(ctx, username, password, page, **options)
     tokens = tokens_in(ctx, answer)
     if tokens is not None:
@@ -228,6 +229,17 @@ def page_headers(ctx: Context) -> dict[str, str]:
     """What goes with any request to the login, so that it is not refused as forged before it is looked at."""
     page = ctx.shared("login-page", lambda: _page(ctx, settings_of(ctx)))
     return {} if page is None else page.headers
+
+
+def new_page(ctx: Context) -> LoginPage | None:
+    """A page of its own for one login; None where none is configured."""
+    return _page(ctx, settings_of(ctx))
+
+
+def cookie_of(auth: Auth) -> str | None:
+    """The name of the cookie that holds the session; None where tokens go in a header."""
+    place = _login(auth).token
+    return place.removeprefix("cookie:") if place.startswith("cookie:") else None
 
 
 def _page(ctx: Context, auth: Auth) -> LoginPage | None:
