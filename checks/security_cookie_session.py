@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields
 
-from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, combine, failed, passed, skipped, warned
+from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, combine, failed, passed, warned
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.control import outcome
 from maestro_cli.observe.http import Answer
@@ -61,7 +61,7 @@ def cookie_session(ctx: Context) -> Finding:
 
     Why: browsers add cookies to whatever any page sends; a page that may make them send a change acts as whoever looks at it,
     and whoever can choose the session's number before the login has it afterwards.
-    Fails when: a request from another origin, as a page can send it unasked, makes an object although the cookie is not
+    Fails when: a cookie that is not SameSite opens api.auth.protected beside the configured header's token; a request from another origin, as a page can send it unasked, makes an object although the cookie is not
     SameSite; or the session is one that was there before the login. Where the service gives out a token against forged
     requests, making, changing or deleting without it, with a wrong one or with another session's fails; it is a warning
     where SameSite still holds the cookie back.
@@ -71,11 +71,30 @@ def cookie_session(ctx: Context) -> Finding:
     """
     place = sessions.cookie_of(sessions.settings_of(ctx))
     if place is None:
-        return skipped("the token goes in a header, which no other site's page can send (api.auth.login.token)")
+        return _beside_header(ctx)
     findings = [_chosen(ctx, place)]
     if ctx.require(ctx.settings.api, "api").isolation is not None:
         findings.append(_forged(ctx, place))
     return combine(findings)
+
+
+def _beside_header(ctx: Context) -> Finding:
+    """Where the token goes in a header, which no other site's page can send: whether cookies do without it."""
+    session = sessions.for_account(ctx, 0)
+    cookies = session.tokens.cookies
+    if not cookies:
+        seen = Evidence("cookies of the login", "none", "none, or such as open nothing")
+        return passed("Browsers add nothing to requests by themselves: the token goes in a header.", seen)
+    alone = sessions.protected(
+        ctx, {"Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items())}, session
+    )
+    names = ", ".join(cookies)
+    seen = Evidence(f"{session.auth.protected} with {names} alone", str(alone.status), "401")
+    if outcome(session.auth, alone) != "accepted":
+        return passed("What the login's cookies open by themselves is nothing: the token goes in a header.", seen)
+    if all(_same_site(session.answer, name) for name in cookies):
+        return passed(f"{names} opens without the token in its header, and browsers keep it back (SameSite).", seen)
+    return failed(f"{names} opens without the token in its header, and browsers send it for other sites' pages.", seen)
 
 
 def is_proof(session: Session, name: str) -> bool:

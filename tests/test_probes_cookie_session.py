@@ -110,7 +110,24 @@ def test_browsers_keep_a_cookie_back_that_is_samesite(project: Path) -> None:
 
 
 def test_a_token_in_a_header_is_not_added_by_browsers(project: Path) -> None:
-    expect(other(project, OtherService(Shape())), "skip", "in a header")
+    expect(other(project, OtherService(Shape())), "pass", "the token goes in a header")
+
+
+@pytest.mark.parametrize(
+    ("flags", "opens", "status"), [("; SameSite=Lax", True, "pass"), ("", True, "fail"), ("", False, "pass")]
+)
+def test_a_cookie_that_does_without_the_header(project: Path, flags: str, opens: bool, status: str) -> None:
+    def also_by_cookie(asked: Asked) -> Said:
+        if asked.path == "/login":
+            return Said(200, b'{"access_token": "t-5713-by-header"}', {"Set-Cookie": f"seen=c-5713{flags}"})
+        by_cookie = opens and "seen=c-5713" in asked.headers.get("cookie", "")
+        return Said(200 if by_cookie or asked.headers.get("authorization") == "Bearer t-5713-by-header" else 401)
+
+    auth = {"login": {"path": "/login"}, "protected": "/me", "accounts": [{"username": "ann", "password": "has-one"}]}
+    with serving(also_by_cookie) as port:
+        api = {"url": f"http://127.0.0.1:{port}", "auth": auth}
+        ctx = context(project, json.dumps({"version": 1, "service": {"name": "x"}, "api": api}))
+        expect(run_check(CHECK, ctx), status)
 
 
 def test_a_session_that_the_client_chooses_is_found_without_a_page(project: Path) -> None:
