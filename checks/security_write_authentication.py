@@ -13,9 +13,11 @@ from maestro_cli.observe.session import LOGIN_REQUESTS, Session, fingerprint
 from maestro_cli.observe.tenant_objects import (
     OBJECT_REQUESTS,
     Owned,
+    deleted_later,
     get,
     lists,
     make,
+    object_id,
     path_of,
     settings_of,
     shows,
@@ -35,7 +37,7 @@ HOUR = 3600
     priority="critical",
     writes=True,
     last=True,
-    requests=CONTROL_REQUESTS + 2 * LOGIN_REQUESTS + 2 * OBJECT_REQUESTS + 5 * TRIALS + 7,
+    requests=CONTROL_REQUESTS + 2 * LOGIN_REQUESTS + (1 + TRIALS) * OBJECT_REQUESTS + 6 * TRIALS + 7,
     deadline_s=20,
     faults=("anonymous-writes", "logout-forgotten-by-writes"),
 )
@@ -44,9 +46,9 @@ def write_authentication(ctx: Context) -> Finding:
 
     Why: each method of a route may have its own guard, and the one that is forgotten is seldom that of the list.
     Fails when: an object of the first account is read or listed (also with a slash behind the path) without a
-    token; or it is changed (api.isolation.update) or deleted (api.isolation.delete) without a token, with a text that is
-    none, with one that is forged, unsigned or ended, with a refresh token, or after the log-out, although
-    api.auth.protected refuses the same.
+    token; or one is made (api.isolation.create), changed (api.isolation.update) or deleted (api.isolation.delete) without a
+    token, with a text that is none, with one that is forged, unsigned or ended, with a refresh token, or after the log-out,
+    although api.auth.protected refuses the same.
     Fix: guard the router or the whole application, not each function; let no middleware look at the method.
     Source: OWASP API2:2023; OWASP ASVS 5.0 8.3.1; CWE-306
     """
@@ -68,6 +70,8 @@ def write_authentication(ctx: Context) -> Finding:
         deeds["deletion"] = _delete
     open_: list[str] = []
     for name, headers in _trials(ctx, owned.owner):
+        if _made(ctx, owned, headers, name, evidence) and not _reads(ctx, owned, headers):
+            open_.append(f"making an object with {name.partition(' (')[0]}")
         for deed, act in deeds.items():
             answer = act(ctx, owned, headers)
             evidence.append(Evidence(f"{deed} with {name}", str(answer.status), "401"))
@@ -96,6 +100,19 @@ def _without_token(ctx: Context, owned: Owned, evidence: list[Evidence]) -> Iter
             if "?" not in other and lists(answer, owned, isolation.create.id):
                 yield name
                 break
+
+
+def _made(ctx: Context, owned: Owned, headers: Mapping[str, str], name: str, evidence: list[Evidence]) -> bool:
+    """Whether an object is made so, which its id in the answer tells; it is deleted when the run ends."""
+    endpoint = settings_of(ctx).create
+    nonce = f"{ctx.nonce}a{len(evidence)}"
+    values = {"nonce": nonce, **tenant_in(ctx, endpoint, owned.owner)}
+    answer = send(ctx, endpoint, values, default_method="POST", headers=headers)
+    evidence.append(Evidence(f"making an object with {name}", str(answer.status), "401"))
+    made = object_id(ctx, answer, nonce) if outcome(owned.owner.auth, answer) == "accepted" else None
+    if made is not None:
+        deleted_later(ctx, owned.owner, made)
+    return made is not None
 
 
 def _finding(open_: list[str], evidence: list[Evidence]) -> Finding:

@@ -185,6 +185,8 @@ def test_a_filter_that_repeats_the_question_gives_nothing_away(project: Path) ->
         b'relation "notes" does not exist',
         b"ER_PARSE_ERROR: You are near",
         b"json: cannot decode in /srv/ledger/main.go:312: unexpected EOF",
+        b'{"error": "Unexpected token } in JSON (in /usr/src/app/dist/main.js)"}',
+        b"failed opening required /var/www/html/login.php",
     ],
 )
 def test_what_a_database_says_is_of_the_inside(told: bytes) -> None:
@@ -192,7 +194,14 @@ def test_what_a_database_says_is_of_the_inside(told: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "told", [b'{"error": "invalid input"}', b"the relation does not exist", b'{"detail": "JSON syntax error near x"}']
+    "told",
+    [
+        b'{"error": "invalid input"}',
+        b"the relation does not exist",
+        b'{"detail": "JSON syntax error near x"}',
+        b'<script src="/app/main.js"></script><a href=/usr/list.php>',
+        b"see https://example.test/app/help.php",
+    ],
 )
 def test_what_a_validator_says_is_not(told: bytes) -> None:
     assert trace_in(told) is None
@@ -341,6 +350,7 @@ class Unguarded(OtherService):
         open_ = {
             "reading": kind[0] == "GET" and len(kind[1]) > 1,
             "listing": kind == ("GET", "/"),
+            "making": kind == ("POST", ""),
         }
         if open_.get(self.place, False) and "/notes" in asked.path and "authorization" not in asked.headers:
             path = asked.path.removesuffix("/") if self.place == "listing" else asked.path
@@ -350,7 +360,7 @@ class Unguarded(OtherService):
         return super().__call__(asked)
 
 
-@pytest.mark.parametrize("place", ["reading", "listing"])
+@pytest.mark.parametrize("place", ["reading", "listing", "making"])
 def test_a_route_without_a_guard_is_found(project: Path, place: str) -> None:
     service = Unguarded(Shape())
     service.place = place
