@@ -46,7 +46,7 @@ WRITTEN_REQUESTS = 2 * (len(HEADERS) + FURTHER) * (OBJECT_REQUESTS + 2 * 4) + 12
     priority="critical",
     writes=True,
     requests=2 * LOGIN_REQUESTS
-    + 10 * OBJECT_REQUESTS
+    + 12 * OBJECT_REQUESTS
     + WRITTEN_REQUESTS
     + 2 * (len(HEADERS) + len(QUERIES) + 2 * FURTHER)
     + 19,
@@ -67,8 +67,9 @@ def tenant_spoofing(ctx: Context) -> Finding:
 
     Why: the tenant is part of who one is; taken from anywhere but the verified token it is whatever the client likes.
     Fails when: the second account, naming the first one's tenant in a header, the query, a cookie or a body, reads or lists its
-    object, makes or moves one into that tenant, or makes one there by putting it in place of {tenant}; or, naming it in a header, changes or deletes one there. Tried are the
-    usual names and those that the service uses itself: in its tokens, its login's answer, its objects.
+    object, makes or moves one into that tenant, or makes one there by putting it in place of {tenant}; or, naming it in a header,
+    changes or deletes one there; or makes one there by naming it in the query. Tried are the usual names and those that the
+    service uses itself: in its tokens, its login's answer, its objects.
     Fix: take the tenant from the verified token only; refuse a body that names another one.
     Source: OWASP API1:2023, API3:2023; OWASP ASVS 5.0 8.2.2; CWE-639
     """
@@ -146,6 +147,10 @@ def _written(ctx: Context, owned: Owned, tenant: Tenant, evidence: list[Evidence
     stranger = sessions.for_account(ctx, 1)
     makes = partial(_makes, ctx, owned, evidence)
     found = [f"{name} when making an object" for text in tenant.texts for name in _searched(text, names, makes)]
+    for text in tenant.texts:
+        query = "&".join(f"{quote(name, safe='')}={quote(text, safe='')}" for name in query_names(tenant))
+        if makes({}, query)[0]:
+            found.append(f"the query ({', '.join(query_names(tenant))}) when making an object")
     for what, endpoint in (("changing", settings_of(ctx).update), ("deleting", settings_of(ctx).delete)):
         if endpoint is None:
             continue
@@ -189,14 +194,16 @@ def _searched(text: str, names: list[str], tried: Callable[[Mapping[str, str]], 
     return found or (["a header among several"] if done else [])
 
 
-def _makes(ctx: Context, owned: Owned, evidence: list[Evidence], headers: Mapping[str, str]) -> tuple[bool, bool]:
+def _makes(
+    ctx: Context, owned: Owned, evidence: list[Evidence], headers: Mapping[str, str], query: str = ""
+) -> tuple[bool, bool]:
     settings, stranger = settings_of(ctx), sessions.for_account(ctx, 1)
-    made, answer = create(ctx, stranger, f"h{len(evidence)}", headers=headers)
+    made, answer = create(ctx, stranger, f"h{len(evidence)}", headers=headers, query=query)
     crossed = made is not None and _crossed(ctx, owned, made)
     if crossed and made is not None and settings.delete is not None:
         delete(ctx, owned.owner, made, of=owned.owner)  # its maker cannot
     seen = str(answer.status) if made is None else f"{answer.status}, {_whose(crossed)}"
-    what = f"POST {settings.create.path} with {', '.join(headers)}"
+    what = f"POST {settings.create.path} with {query or ', '.join(headers)}"
     evidence.append(Evidence(what, seen, "refused, or made for oneself"))
     return crossed, made is not None
 

@@ -53,6 +53,7 @@ def test_what_is_good_enough(given: dict[str, str | None]) -> None:
         ({"strict_transport_security": "includeSubDomains"}, "for ? s only"),
         ({"x_content_type_options": "sniff"}, "not nosniff"),
         ({"x_frame_options": "ALLOWALL", "content_security_policy": "default-src 'none'"}, "no X-Frame-Options"),
+        ({"content_security_policy": "default-src 'none'; frame-ancestors *"}, "frame-ancestors of everybody"),
         ({"content_security_policy": None, "x_frame_options": "DENY"}, "no Content-Security-Policy"),
         ({"content_security_policy": "default-src 'self' 'unsafe-inline'"}, "allows 'unsafe-inline'"),
         ({"content_security_policy": "default-src 'self'; script-src https:"}, "allows https:"),

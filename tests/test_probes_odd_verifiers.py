@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import time
 from dataclasses import replace
@@ -152,6 +153,9 @@ def test_the_life_of_a_refresh_token_that_is_a_cookie(project: Path, days: int, 
         ("/schema/openapi.json", "application/json", b'{"info": {}, "openapi": "3.1.0"}'),
         ("/schema/", "application/vnd.oai.openapi", b"openapi: 3.0.3\ninfo:\n  title: notes\n"),
         ("/swagger/v1/swagger.json", "application/json", b'{"openapi": "3.0.1"}'),
+        ("/api-json", "application/json", b'{"openapi":"3.0.0","paths":{}}'),
+        ("/docs-json", "application/json", b'{"openapi":"3.0.0","paths":{}}'),
+        ("/api", "text/html", b"<title>Swagger UI</title><div id='swagger-ui'></div>"),
     ],
 )
 def test_documentation_where_other_frameworks_have_it(project: Path, place: str, kind: str, page: bytes) -> None:
@@ -202,3 +206,12 @@ def test_the_probed_path_is_asked_with_a_token_as_well(project: Path, check: str
         settings = json.loads(configuration(service, port))
         settings["api"]["cors"] = {"origins": [origin], "path": "/notes"}
         expect(run_check(check, context(project, json.dumps(settings))), status)
+
+
+def test_a_key_url_ends_like_the_usual_ones() -> None:
+    module = vars(importlib.import_module("maestro_cli.checks.security_jwt_key_url"))
+    token = tokens.parse(tokens.forge({"alg": "ES256", "kid": "a"}, {"sub": "ann"}, tokens.new_key("EC")))
+    made = module["_trials"](token, "k", "http://127.0.0.1:9/mark", tokens.new_key("EC"), tokens.new_key("RSA"))
+    urls = [parsed.header["jku"] for trial in made if (parsed := tokens.parse(trial.token)) and "jku" in parsed.header]
+    assert len(urls) == 2
+    assert all(url.startswith("http://127.0.0.1:9/mark/") and url.endswith("/.well-known/jwks.json") for url in urls)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import time
 from importlib.resources import files
 
@@ -99,6 +100,11 @@ def test_a_public_key_is_spelled_in_every_way_a_confused_verifier_reads_it(rsa_k
     assert pem in from_jwk
     assert pem.rstrip(b"\n") in from_jwk
     assert any(b"BEGIN RSA PUBLIC KEY" in spelling for spelling in from_jwk)
+    published = {
+        "kty": "RSA",
+        **{name: value for name, value in tokens.public_jwk(rsa_key, "x").items() if name != "kty"},
+    }
+    assert json.dumps(published, separators=(",", ":")).encode() in tokens.spellings_of_public_key(published)
     with pytest.raises(ValueError, match="RSA nor an EC"):
         tokens.spellings_of_public_key({"kty": "oct", "k": "AA"})
 
