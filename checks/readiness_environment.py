@@ -34,12 +34,24 @@ _DOCS = {
     **dict.fromkeys(("/redoc", "/docs/redoc"), re.compile(rb"redoc", re.IGNORECASE)),
     "/openapi.json": _DESCRIPTION,
     # Where other frameworks have them: Spring, ASP.NET, NestJS, Fastify, Hono; Litestar and drf-spectacular.
-    **dict.fromkeys(("/swagger", "/swagger-ui.html", "/swagger/index.html", "/ui", "/documentation"), _PAGE),
+    **dict.fromkeys(
+        (
+            "/swagger",
+            "/swagger-ui.html",
+            "/swagger-ui/index.html",
+            "/swagger/index.html",
+            "/ui",
+            "/documentation",
+            "/api",
+        ),
+        _PAGE,
+    ),
     **dict.fromkeys(("/api-docs", "/api/docs", "/doc", "/api/schema/swagger-ui/"), _EITHER),
     **dict.fromkeys(
         ("/swagger.json", "/swagger/doc.json", "/v3/api-docs", "/documentation/json", "/swagger/v1/swagger.json"),
         _DESCRIPTION,
     ),
+    **dict.fromkeys(("/api-json", "/docs-json"), _DESCRIPTION),
     "/schema": re.compile(_EITHER.pattern + b"|redoc", re.IGNORECASE | re.MULTILINE),
     **dict.fromkeys(("/schema/openapi.json", "/schema/", "/api/schema/"), _DESCRIPTION),
 }

@@ -36,7 +36,7 @@ PATHS: tuple[tuple[str, str], ...] = (
     ("/docker-compose.yml", r"(?m)^services:"),
     ("/metrics", r"(?m)^# (HELP|TYPE) "),
     ("/debug/pprof/", r"(?i)goroutine|pprof"),
-    ("/debug/vars", r"\"(cmdline|memstats)\""),
+    ("/debug/vars", r"\"(cmdline|memstats|argv|env(iron)?)\""),
     # Spring Boot's: what it hands out, settings, the memory itself, metrics; Jolokia, a way into the running machine.
     ("/actuator", r"\"_links\"[\s\S]*/(env|heapdump|beans|configprops|loggers|threaddump|mappings|httpexchanges)\b"),
     ("/actuator/env", r"\"(propertySources|activeProfiles)\""),

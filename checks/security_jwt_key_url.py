@@ -5,6 +5,7 @@ from __future__ import annotations
 from maestro_cli.api import Context, Evidence, Finding, check, failed, refusals
 from maestro_cli.observe.callback import Listener
 from maestro_cli.observe.control import SIGNED_REQUESTS, Trial, attempt_all, real_token, signatures_checked
+from maestro_cli.observe.public_keys import WELL_KNOWN
 from maestro_cli.observe.tokens import Jwt, encode64, forge, new_key, public_jwk, without_key
 
 
@@ -44,11 +45,12 @@ def jwt_key_url(ctx: Context) -> Finding:
 
 
 def _trials(token: Jwt, kid: str, url: str, key: object, rsa: object) -> list[Trial]:
+    # Some verifiers ask no more of an address than that it ends like their own.
     usual = without_key(token.header)
     headers = (
-        ({**usual, "alg": "ES256", "kid": kid, "jku": f"{url}/ec/jwks.json"}, key, "jku with an EC key"),
+        ({**usual, "alg": "ES256", "kid": kid, "jku": f"{url}/ec{WELL_KNOWN}"}, key, "jku with an EC key"),
         (
-            {**usual, "alg": "RS256", "kid": f"{kid}-rsa", "jku": f"{url}/rsa/jwks.json"},
+            {**usual, "alg": "RS256", "kid": f"{kid}-rsa", "jku": f"{url}/rsa{WELL_KNOWN}"},
             rsa,
             "jku with an RSA key",
         ),
@@ -61,7 +63,7 @@ def _trials(token: Jwt, kid: str, url: str, key: object, rsa: object) -> list[Tr
 def _of_its_own(token: Jwt, kid: str, url: str, rsa: object) -> list[tuple[dict[str, object], object, str]]:
     """The service's own algorithm, where it is another one: a verifier that insists on it may still fetch the key."""
     algorithm = token.algorithm
-    header = {**without_key(token.header), "alg": algorithm, "kid": f"{kid}-own", "jku": f"{url}/own/jwks.json"}
+    header = {**without_key(token.header), "alg": algorithm, "kid": f"{kid}-own", "jku": f"{url}/own{WELL_KNOWN}"}
     if algorithm.startswith("HS"):
         return [(header, _shared_secret(kid), f"jku with a shared secret for {algorithm}")]
     if algorithm in ("RS384", "RS512", "PS256", "PS384", "PS512"):

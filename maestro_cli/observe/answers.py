@@ -34,6 +34,8 @@ _TRACES = (
     rb"|SQLSTATE\[|ORA-\d{5}|You have an error in your SQL syntax|Sequelize\w*Error|PrismaClient\w+Error"
     rb"|(?:/[\w.-]+){2,}\.(?:py|php|rb|pl),? (?:on )?line \d+"
     rb"|(?:/[\w.-]+){2,}\.(?:go|py|rb|php|js|ts|java|rs|ex):\d+\b"
+    # Where the program stands; not an address in a page, which stands in quotes or behind a host.
+    rb"|(?<![\w\"'=/.:-])/(?:app|home|opt|root|srv|tmp|usr|var|Users)(?:/[\w.@-]+)*/[\w.-]+\.(?:go|java|js|mjs|php|py|rb|rs|ts)\b"
     rb"|System\.[\w.]*Exception:|\.cs:line \d+|panicked at [\w/.-]+\.rs:\d+"
 )
 

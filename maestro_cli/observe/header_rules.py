@@ -60,8 +60,10 @@ def _transport(answer: Answer) -> list[Problem]:
 
 
 def _framing(answer: Answer, policies: list[str]) -> list[Problem]:
-    if any("frame-ancestors" in _directives(policy) for policy in policies):
-        return []
+    ancestors = [found for policy in policies if (found := _directives(policy).get("frame-ancestors")) is not None]
+    if ancestors:  # browsers do not look at X-Frame-Options then (CSP level 3 §6.4.2)
+        everybody = all(sources & _BROAD for sources in ancestors)
+        return [Problem("frame-ancestors of everybody")] if everybody else []
     value = (answer.header("x-frame-options") or "").strip().lower()
     return [] if value in ("deny", "sameorigin") else [Problem("no X-Frame-Options or frame-ancestors")]
 

@@ -127,13 +127,14 @@ def create(
     extra: Mapping[str, Any] | None = None,
     *,
     headers: Mapping[str, str] | None = None,
+    query: str = "",
     of: Session | None = None,
 ) -> tuple[str | None, Answer]:
     """Make an object, in the tenant of `of` or the maker's; its id, or None where it was refused. It is deleted in the end."""
     isolation = settings_of(ctx)
     values = {"nonce": ctx.nonce + suffix, **tenant_in(ctx, isolation.create, of or owner)}
     sent = {**owner.headers, **(headers or {})}
-    answer = send(ctx, isolation.create, values, default_method="POST", headers=sent, extra=extra)
+    answer = send(ctx, isolation.create, values, default_method="POST", headers=sent, extra=extra, query=query)
     if not 200 <= answer.status < 300:
         return None, answer
     made = object_id(ctx, answer, values["nonce"])

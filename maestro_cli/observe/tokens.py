@@ -169,7 +169,8 @@ def public_jwk(key: Any, kid: str) -> dict[str, str]:
 
 
 def spellings_of_public_key(pem_or_jwk: bytes | Mapping[str, Any]) -> list[bytes]:
-    """The byte strings that a confused verifier may use a public key as: PEM (SPKI, PKCS #1), with and without newline.
+    """The byte strings that a confused verifier may use a public key as: PEM (SPKI, PKCS #1), with and without newline; DER;
+    a JSON Web Key as it is published, without the spaces that JSON may have.
 
     Raises:
         ValueError: For what is no public key.
@@ -181,6 +182,8 @@ def spellings_of_public_key(pem_or_jwk: bytes | Mapping[str, Any]) -> list[bytes
     found = [spki, spki.rstrip(b"\n"), public.public_bytes(form.Encoding.DER, form.PublicFormat.SubjectPublicKeyInfo)]
     if isinstance(pem_or_jwk, bytes):
         found += [pem_or_jwk, pem_or_jwk.rstrip(b"\n")]
+    else:
+        found.append(json.dumps(pem_or_jwk, separators=(",", ":"), ensure_ascii=False).encode())
     if hasattr(public.public_numbers(), "n"):
         found.append(public.public_bytes(form.Encoding.PEM, form.PublicFormat.PKCS1))
     return list(dict.fromkeys(found))
