@@ -7,7 +7,7 @@ from dataclasses import fields
 
 from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, combine, failed, passed, warned
 from maestro_cli.observe import session as sessions
-from maestro_cli.observe.control import outcome
+from maestro_cli.observe.control import CONTROL_REQUESTS, control, outcome
 from maestro_cli.observe.http import Answer
 from maestro_cli.observe.session import LOGIN_REQUESTS, Session
 from maestro_cli.observe.tenant_objects import OBJECT_REQUESTS, create, delete, get, make, settings_of, update
@@ -45,7 +45,7 @@ class Foreign(Session):
     priority="high",
     writes=True,
     last=True,
-    requests=3 * LOGIN_REQUESTS + 6 * OBJECT_REQUESTS + 6,
+    requests=CONTROL_REQUESTS + 3 * LOGIN_REQUESTS + 6 * OBJECT_REQUESTS + 6,
     deadline_s=20,
     faults=(
         "csrf-token-unchecked",
@@ -69,6 +69,7 @@ def cookie_session(ctx: Context) -> Finding:
     session's; make a new session at the login.
     Source: OWASP ASVS 5.0 3.5.1, 3.3.2 and 7.2.4; OWASP CSRF Prevention Cheat Sheet; CWE-352, CWE-384
     """
+    control(ctx)
     place = sessions.cookie_of(sessions.settings_of(ctx))
     if place is None:
         return _beside_header(ctx)

@@ -37,6 +37,7 @@ def turns(*red: str, unmeasured: tuple[str, ...] = (), warned: tuple[str, ...] =
 
 
 BEHIND_TOKENS = (
+    "security.cookie-session",
     "security.jwt-alg-none",
     "security.jwt-audience",
     "security.jwt-embedded-key",

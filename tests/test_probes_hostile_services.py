@@ -53,8 +53,10 @@ MAY_FAIL = {
     "readiness.environment",
     "readiness.authentication",
     "security.refresh-rotation",
+    "readiness.token-settings",
 }
-"""What is seen to be wrong is wrong: no TLS, no limit, origins other than configured, any password, the same token again."""
+"""What is seen to be wrong is wrong: no TLS, no limit, origins other than configured, any password, the same token again
+or for two accounts."""
 MAY_PASS = ("health.clock-skew", "readiness.environment")
 """A Date header is one whatever else is answered, and a 401 is no debug page."""
 
