@@ -45,7 +45,8 @@ class Sessions:
 
     Attributes:
         header: What the token is expected in.
-        fault: `write-unscoped`: whoever has a session may change and delete by id.
+        fault: `write-unscoped`: whoever has a session may change and delete by id; `making-unlimited`: whatever one's rights,
+            one may make notes.
     """
 
     header: str = "x-csrf-token"
@@ -106,11 +107,14 @@ class Sessions:
         return self._said(200, self._new(user)[1], ok=True, org=USERS[user][1])
 
     def _notes(self, asked: Asked, own: str, may_write: bool) -> Said:
-        if asked.method != "GET" and not may_write:
+        making = asked.path == "/notes" and asked.method == "POST"
+        if asked.method != "GET" and not may_write and not (making and self.fault == "making-unlimited"):
             return self._said(403)
-        if asked.path == "/notes" and asked.method == "POST":
-            made = f"note-{next(self.numbers)}"
-            self.notes[made] = {"slug": made, "org": own, "text": str(json.loads(asked.body)["text"])}
+        if making:
+            made, text = f"note-{next(self.numbers)}", str(json.loads(asked.body)["text"])
+            if any((row["org"], row["text"]) == (own, text) for row in self.notes.values()):
+                return self._said(409, reason="there is such a note")
+            self.notes[made] = {"slug": made, "org": own, "text": text}
             return self._said(201, note=self.notes[made])
         if asked.path == "/notes":
             return self._said(200, notes=[row for row in self.notes.values() if row["org"] == own])
@@ -149,7 +153,8 @@ def configuration(port: int, header: str) -> str:
         "update": {"path": "/notes/{id}", "method": "PUT", "body": note},
         "delete": "/notes/{id}",
     }
-    roles = {"account": accounts["vic"], "forbidden": [{"path": "/notes/{id}", "method": "DELETE"}]}
+    forbidden = [{"path": "/notes/{id}", "method": "DELETE"}, {"path": "/notes", "method": "POST", "body": note}]
+    roles = {"account": accounts["vic"], "forbidden": forbidden}
     api = {"url": f"http://127.0.0.1:{port}", "auth": auth, "isolation": isolation, "roles": roles}
     api["cors"] = {"origins": ["https://app.example.test"], "path": "/session"}
     return json.dumps({"version": 1, "service": {"name": "notes", "environment": "staging"}, "api": api})
@@ -184,6 +189,12 @@ def test_a_foreign_object_can_be_changed_is_seen_behind_the_token(tmp_path: Path
     status, message = found["security.tenant-write"]
     assert status == "fail"
     assert "bob changes another tenant's object" in message
+
+
+def test_what_an_account_of_few_rights_makes_does_not_stand_in_the_way_of_the_control(tmp_path: Path) -> None:
+    found = looked(Sessions(fault="making-unlimited"), tmp_path, "X-CSRF-Token")
+
+    assert found["security.role-limits"] == ("fail", "vic may do what it must not: POST /notes.")
 
 
 def test_a_preflight_need_not_allow_every_name_of_such_a_token(tmp_path: Path) -> None:
