@@ -27,8 +27,8 @@ def tenant_rls(ctx: Context) -> Finding:
 
     Why: one forgotten WHERE in the application, or one injected statement, and only the database still holds.
     Fails when: for a table of the tenancy, the role of database.url sees a row while no tenant is set, or another
-    tenant's row while one is, or a row of another tenant gets past the policies; when a policy for changing or deleting says
-    just `true`, or the role begins with a tenant set; when a view, or a table that neither tenancy.tables nor tenancy.shared
+    tenant's row while one is, or a row of another tenant gets past the policies; when a policy for changing or deleting
+    asks nothing of the session (`true`, `tenant_id IS NOT NULL`), or the role begins with a tenant set; when a view, or a table that neither tenancy.tables nor tenancy.shared
     names, shows rows so. All in a transaction that is rolled back.
     Fix: `maestro migrate apply --contract`; make views WITH (security_invoker); give the application a role without BYPASSRLS that owns no table.
     Source: PostgreSQL manual, Row Security Policies; OWASP ASVS 5.0 8.4.1

@@ -191,3 +191,23 @@ def test_what_postgresql_refuses_is_said_to_be_its_refusal(project: Path, divide
         run_sql(divided.owner, f"ALTER ROLE {role} RESET row_security")
     expect(result, "error", "PostgreSQL refused a statement", "row-level security", "(42501)")
     assert "crashed" not in result.message
+
+
+@pytest.mark.parametrize(
+    ("rule", "status", "words"),
+    [
+        ("FOR UPDATE USING ({own}) WITH CHECK (tenant_id IS NOT NULL)", "fail", "give a row to another tenant"),
+        ("FOR UPDATE USING (name <> '') WITH CHECK ({own})", "fail", "change another's rows"),
+        ("FOR DELETE USING (name IS NOT NULL)", "fail", "delete another's rows"),
+        ("FOR UPDATE USING ({own}) WITH CHECK ({own})", "pass", "no row of another tenant"),
+        ("FOR DELETE USING (name = CURRENT_USER)", "pass", "no row of another tenant"),
+    ],
+)
+def test_a_policy_for_writing_that_asks_for_no_tenant(
+    project: Path, divided: Divided, rule: str, status: str, words: str
+) -> None:
+    own = "tenant_id = NULLIF(current_setting('app.tenant_id', true), '')::uuid"
+    role = role_of(divided.application)
+    run_sql(divided.owner, f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}")
+    run_sql(divided.owner, f"CREATE POLICY further ON artifacts {rule.format(own=own)}")
+    expect(run_check("security.tenant-rls", tenancy(project, divided.application)), status, words)

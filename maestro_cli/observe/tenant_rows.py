@@ -22,6 +22,9 @@ REFUSED = "42501"
 """insufficient_privilege: what a policy's WITH CHECK raises, and a missing privilege too."""
 MAXIMUM_TABLES = 200
 _SETTING = re.compile(r"current_setting\('([^']+)'")
+_ASKING = re.compile(
+    r"\w\"?\s*\(|\bSELECT\b|\b(?:current_(?:user|role|catalog|schema)|session_user|user|system_user)\b", re.IGNORECASE
+)
 _BESIDE = """
 SELECT c.relname FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -113,16 +116,32 @@ def _preset(cursor: Any, setting: str) -> Iterator[Attempt]:
 
 
 def _open_by_text(schema: TenantSchema, table: str) -> Iterator[Attempt]:
-    """Policies for changing and deleting that ask nothing: a statement without WHERE reads no row, so no other one holds it."""
+    """Policies for changing and deleting that ask nothing of the session, so they are the same for every tenant.
+
+    Judged by their text: a statement without WHERE reads no row, so no other policy holds it, and a row of one's own that
+    is given away is no row that could be made.
+    """
     from maestro_cli.tenants.policies import policies_of
 
     if table not in schema.catalog.tables or not schema.catalog.tables[table].row_security:
         return
-    for policy in policies_of(table, schema.spec, schema.catalog):
-        open_ = "true" in (policy.using, policy.check if policy.command == "w" else None)
-        if policy.permissive and policy.command in ("w", "d") and open_:
+    policies = policies_of(table, schema.spec, schema.catalog)
+    held = {policy.command for policy in policies if not policy.permissive}
+    for policy in policies:
+        if not policy.permissive or policy.command not in ("w", "d") or held & {"*", policy.command}:
+            continue
+        using, checks = _same_for_all(policy.using), policy.command == "w" and _same_for_all(policy.check)
+        if using:
             deed = "change another's rows" if policy.command == "w" else "delete another's rows"
-            yield Attempt(table, deed, f"policy {policy.name} says true", leaks=True)
+            yield Attempt(table, deed, f"USING of policy {policy.name} asks for no tenant", leaks=True)
+        elif checks:
+            deed = "give a row to another tenant"
+            yield Attempt(table, deed, f"WITH CHECK of policy {policy.name} asks for no tenant", leaks=True)
+
+
+def _same_for_all(text: str | None) -> bool:
+    """Whether an expression calls nothing, looks nothing up and names no user: then no session makes a difference."""
+    return text is not None and _ASKING.search(text) is None
 
 
 def _beside(cursor: Any, tenancy: Tenancy, spec: Spec) -> list[str]:
