@@ -37,7 +37,8 @@ def multi_tenancy(ctx: Context) -> Finding:
     Why: a flag named MULTI_TENANCY divides nothing; a column that is always set, a key that holds and a policy do.
     Fails when: the table of tenants or the default tenant is missing or inactive, or a table of tenancy.tables lacks the
     column, its type, NOT NULL, a validated foreign key to the tenants or, where tenancy.rls is configured, forced
-    row-level security with a policy.
+    row-level security with a policy; or, where tenancy.composite_keys asks for it, a foreign key to another table of
+    tenants does not name the tenant.
     Fix: `maestro migrate plan`, then `maestro migrate apply` (with `--contract` for row-level security).
     Source: PostgreSQL manual, Row Security Policies; OWASP, Multi-Tenant Application Security
     """
@@ -92,6 +93,8 @@ def _table(table: TableSpec, schema: TenantSchema) -> Iterator[Evidence]:
         yield Evidence(f"{table.name}.{spec.column}", f"it has no foreign key to {spec.tenants}", "a validated one")
     elif not key.validated:
         yield Evidence(f"{table.name}.{spec.column}", "its foreign key is not validated", "validated")
+    if table.composite_keys:
+        yield from _crossing(table, schema)
     if spec.role is None:
         return
     if not found.row_security:
@@ -100,3 +103,15 @@ def _table(table: TableSpec, schema: TenantSchema) -> Iterator[Evidence]:
         yield Evidence(table.name, "row-level security is not forced: the owner passes it", "forced")
     if not catalog.policies.get(table.name):
         yield Evidence(table.name, "it has no policy", "one on the tenant's column")
+
+
+def _crossing(table: TableSpec, schema: TenantSchema) -> Iterator[Evidence]:
+    """Keys to other tables of tenants that do not name the tenant, where composite_keys asks for those that do."""
+    from maestro_cli.tenants.planner_composite import crossing_keys
+
+    keys = list(schema.catalog.foreign_keys(table.name))
+    for key in crossing_keys(table.name, schema.spec, schema.catalog):
+        both = {schema.spec.column, *key.columns}
+        if not any(set(other.columns) == both and other.referenced == key.referenced for other in keys):
+            name = f"{table.name}.{', '.join(key.columns)}"
+            yield Evidence(name, f"its foreign key may point to another tenant's {key.referenced}", "a composite one")

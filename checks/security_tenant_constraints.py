@@ -6,16 +6,19 @@ from maestro_cli.api import Context, Evidence, Finding, check, failed, passed
 from maestro_cli.observe.tenancy import tenant_schema
 
 _UNIQUE = """
-SELECT t.relname, i.relname, array_agg(a.attname ORDER BY a.attnum), bool_and(a.atttypid = 'uuid'::regtype), x.indisexclusion
+SELECT t.relname, i.relname,
+       ARRAY(SELECT pg_get_indexdef(x.indexrelid, k, true) FROM generate_series(1, x.indnkeyatts) k),
+       NOT EXISTS (SELECT FROM unnest((x.indkey::int2[])[0:x.indnkeyatts - 1]) k
+                   LEFT JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = k AND k <> 0
+                   WHERE a.atttypid IS DISTINCT FROM 'uuid'::regtype)
 FROM pg_index x
 JOIN pg_class i ON i.oid = x.indexrelid
 JOIN pg_class t ON t.oid = x.indrelid
 JOIN pg_namespace n ON n.oid = t.relnamespace
-JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = ANY (x.indkey::int2[])
 WHERE (x.indisunique OR x.indisexclusion) AND NOT x.indisprimary AND n.nspname = %s AND t.relname = ANY (%s)
-GROUP BY t.relname, i.relname, x.indisexclusion
 ORDER BY 1, 2
 """
+"""What an index is made of, in order: columns, or expressions such as lower(name); what it only carries is no part of it."""
 
 
 @check(
@@ -35,14 +38,16 @@ def tenant_constraints(ctx: Context) -> Finding:
     Fix: add the tenant column in front: `tenancy: {unique: per_tenant}` in maestro.yaml, then `maestro migrate apply`.
     Source: PostgreSQL manual, Row Security Policies ("covert channel"); CWE-203
     """
+    from maestro_cli.tenants.sql import identifier
+
     schema = tenant_schema(ctx)
     column = schema.spec.column
     names = [table.name for table in schema.spec.tables]
     rows = ctx.database.query(_UNIQUE, (schema.spec.schema, names))
     evidence, oracles = [], []
     users = _users_found_by_name(ctx)
-    for table, index, columns, unguessable, _ in rows:
-        held = column in columns or unguessable or (table == users and len(columns) == 1)
+    for table, index, columns, unguessable in rows:
+        held = {column, identifier(column)} & set(columns) or unguessable or (table == users and len(columns) == 1)
         evidence.append(Evidence(f"{table}.{index}", f"({', '.join(columns)})", f"with {column}"))
         if not held:
             oracles.append(f"{table} ({', '.join(columns)})")

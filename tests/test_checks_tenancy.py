@@ -211,3 +211,31 @@ def test_a_policy_for_writing_that_asks_for_no_tenant(
     run_sql(divided.owner, f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}")
     run_sql(divided.owner, f"CREATE POLICY further ON artifacts {rule.format(own=own)}")
     expect(run_check("security.tenant-rls", tenancy(project, divided.application)), status, words)
+
+
+@pytest.mark.parametrize(
+    ("index", "status", "words"),
+    [
+        ("(lower(name))", "fail", "projects (lower(name))"),
+        ("(name) INCLUDE (tenant_id)", "fail", "projects (name)"),
+        ("(tenant_id, lower(name))", "pass", "No unique constraint"),
+    ],
+)
+def test_a_unique_index_over_expressions(project: Path, divided: Divided, index: str, status: str, words: str) -> None:
+    run_sql(divided.owner, f"CREATE UNIQUE INDEX further ON projects {index}")
+    expect(run_check("security.tenant-constraints", tenancy(project, divided.application)), status, words)
+
+
+def test_keys_that_name_no_tenant_where_composite_ones_are_asked_for(project: Path, divided: Divided) -> None:
+    yaml = f"database: {{url: '{divided.application}'}}\n" + TABLES.format(role=role_of(divided.application))
+    asked = yaml.replace("tenancy:", "tenancy:\n  composite_keys: true", 1)
+    run_sql(divided.owner, "ALTER TABLE predictions ADD COLUMN project uuid REFERENCES projects")
+    expect(run_check("security.multi-tenancy", context(project, yaml)), "pass")
+    found = expect(run_check("security.multi-tenancy", context(project, asked)), "fail", "another tenant's projects")
+    assert [row.name for row in found.evidence] == ["predictions.project"]
+    run_sql(
+        divided.owner,
+        "ALTER TABLE projects ADD UNIQUE (tenant_id, id)",
+        "ALTER TABLE predictions ADD FOREIGN KEY (tenant_id, project) REFERENCES projects (tenant_id, id)",
+    )
+    expect(run_check("security.multi-tenancy", context(project, asked)), "pass")
