@@ -63,7 +63,8 @@ def rate_limit(ctx: Context) -> Finding:
 
 def _bare(ctx: Context, found: Burst) -> list[Finding]:
     """Security headers that the other answers carry and the 429 does not: a limit often stands in front of what adds them."""
-    if found.refusal is None or not found.answers[0].status < 300:
+    usual_status = found.answers[0].status  # a login of nobody's is refused, in all its headers
+    if found.refusal is None or usual_status == 429 or usual_status >= 500:
         return []
     https = ctx.http.base.startswith("https:")
     usual, lost = (

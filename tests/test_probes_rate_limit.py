@@ -174,10 +174,13 @@ def test_a_lock_of_one_account_is_not_the_limit_of_an_address(
         expect(run_check(check, context(project, yaml)), status, says)
 
 
+@pytest.mark.parametrize("path", ["/health", "/login"])
 @pytest.mark.parametrize(
     ("usual", "limited", "status"), [(True, True, "pass"), (True, False, "warn"), (False, False, "pass")]
 )
-def test_a_refusal_is_dressed_as_other_answers_are(project: Path, usual: bool, limited: bool, status: str) -> None:
+def test_a_refusal_is_dressed_as_other_answers_are(
+    project: Path, path: str, usual: bool, limited: bool, status: str
+) -> None:
     safe = {
         "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -189,10 +192,12 @@ def test_a_refusal_is_dressed_as_other_answers_are(project: Path, usual: bool, l
         asked[question.client] += 1
         if asked[question.client] > LIMIT:
             return Said(429, headers={"Retry-After": "60", **(safe if limited else {})})
-        return Said(headers=safe if usual else {})
+        return Said(401 if question.path == "/login" else 200, headers=safe if usual else {})
 
     with serving(answering) as port:
-        yaml = f"api: {{url: 'http://127.0.0.1:{port}', rate_limit: {{requests: {LIMIT}}}}}\n"
+        auth = f"auth: {{login: {{path: /login}}, accounts: [{{username: ann, password: {USERS['ann']}}}]}}"
+        limit = f"rate_limit: {{requests: {LIMIT}, path: {path}}}"
+        yaml = f"api: {{url: 'http://127.0.0.1:{port}', {auth}, {limit}}}\n"
         result = run_check("security.rate-limit", context(project, yaml))
     expect(result, status, "fewer security headers" if status == "warn" else "is answered 429")
 
