@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from maestro_cli.api import Context, Evidence, Finding, check, failed, passed
+from maestro_cli.api import Context, Evidence, Finding, check, failed, passed, warned
 from maestro_cli.fixes.tenancy import DEFAULT_TENANT
 from maestro_cli.observe.tenancy import TenantSchema, tenant_schema
 
@@ -38,7 +38,8 @@ def multi_tenancy(ctx: Context) -> Finding:
     Fails when: the table of tenants or the default tenant is missing or inactive, or a table of tenancy.tables lacks the
     column, its type, NOT NULL, a validated foreign key to the tenants or, where tenancy.rls is configured, forced
     row-level security with a policy; or, where tenancy.composite_keys asks for it, a foreign key to another table of
-    tenants does not name the tenant.
+    tenants does not name the tenant. A table that hangs on one of them, has no such column and is not in tenancy.shared is
+    a warning.
     Fix: `maestro migrate plan`, then `maestro migrate apply` (with `--contract` for row-level security).
     Source: PostgreSQL manual, Row Security Policies; OWASP, Multi-Tenant Application Security
     """
@@ -50,6 +51,10 @@ def multi_tenancy(ctx: Context) -> Finding:
         first = wrong[0]
         more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
         return failed(f"{first.name}: {first.observed}{more}.", *wrong[:20], command="maestro migrate plan")
+    forgotten = list(_hanging(schema))
+    if forgotten:
+        more = f" (and {len(forgotten) - 1} more)" if len(forgotten) > 1 else ""
+        return warned(f"{forgotten[0].name}: {forgotten[0].observed}{more}.", *forgotten[:20])
     guarded = ", forced row-level security" if schema.spec.role is not None else ""
     return passed(
         f"All {len(schema.spec.tables)} tables are bound to their tenant.",
@@ -59,6 +64,20 @@ def multi_tenancy(ctx: Context) -> Finding:
         ),
         Evidence("default tenant", "present" if schema.default_active is None else "present and active"),
     )
+
+
+def _hanging(schema: TenantSchema) -> Iterator[Evidence]:
+    """Tables that hang on a tenant's rows and are bound to no tenant themselves."""
+    from maestro_cli.tenants.spec import candidates
+
+    spec, catalog = schema.spec, schema.catalog
+    for name in candidates(spec, catalog):
+        if spec.table(name) is not None or spec.column in catalog.tables[name].columns:
+            continue
+        parents = {key.referenced for key in catalog.foreign_keys(name) if spec.table(str(key.referenced)) is not None}
+        if parents:
+            said = f"its rows hang on {', '.join(sorted(map(str, parents)))}, and no tenant is told of them"
+            yield Evidence(name, said, "in tenancy.tables, or in tenancy.shared")
 
 
 def _tenants(schema: TenantSchema) -> Iterator[Evidence]:

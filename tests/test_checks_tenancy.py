@@ -239,3 +239,25 @@ def test_keys_that_name_no_tenant_where_composite_ones_are_asked_for(project: Pa
         "ALTER TABLE predictions ADD FOREIGN KEY (tenant_id, project) REFERENCES projects (tenant_id, id)",
     )
     expect(run_check("security.multi-tenancy", context(project, asked)), "pass")
+
+
+@pytest.mark.parametrize(
+    ("columns", "check", "status", "words"),
+    [
+        (
+            "tenant_id uuid, amount int",
+            "security.tenant-rls",
+            "fail",
+            "bills: read another's rows row-level security is off",
+        ),
+        ("project uuid REFERENCES projects", "security.multi-tenancy", "warn", "its rows hang on projects"),
+        ("amount int", "security.multi-tenancy", "pass", "bound to their tenant"),
+    ],
+)
+def test_a_table_that_nobody_thought_of(
+    project: Path, divided: Divided, columns: str, check: str, status: str, words: str
+) -> None:
+    role = role_of(divided.application)
+    run_sql(divided.owner, f"CREATE TABLE bills (id int PRIMARY KEY, {columns})")
+    run_sql(divided.owner, f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}")
+    expect(run_check(check, tenancy(project, divided.application)), status, words)

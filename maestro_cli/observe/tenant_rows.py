@@ -26,7 +26,7 @@ _ASKING = re.compile(
     r"\w\"?\s*\(|\bSELECT\b|\b(?:current_(?:user|role|catalog|schema)|session_user|user|system_user)\b", re.IGNORECASE
 )
 _BESIDE = """
-SELECT c.relname FROM pg_class c
+SELECT c.relname, c.relkind IN ('r', 'p') AND NOT c.relrowsecurity FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = %s AND a.attnum > 0 AND NOT a.attisdropped
 WHERE n.nspname = %s AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition
@@ -84,8 +84,11 @@ def prove_rows(ctx: Context) -> RowProof:
             attempts.append(prober.make(own, other))
             controls += prober.takes_own(own)
             attempts += _open_by_text(schema, table.name)
-        for name in _beside(cursor, tenancy, schema.spec):
-            attempts += _Prober(cursor, schema.spec.qualified(name), name, tenancy.column, setting).read(own)
+        for name, unguarded in _beside(cursor, tenancy, schema.spec):
+            read = list(_Prober(cursor, schema.spec.qualified(name), name, tenancy.column, setting).read(own))
+            attempts += read
+            if unguarded and not any(attempt.leaks for attempt in read):  # it holds one tenant's rows, or none as yet
+                attempts.append(Attempt(name, "read another's rows", "row-level security is off", leaks=True))
     if tables and not controls:
         raise ControlFailed(
             f"as the application's role even an own row is refused: is {setting} the setting that the policies read, "
@@ -144,11 +147,14 @@ def _same_for_all(text: str | None) -> bool:
     return text is not None and _ASKING.search(text) is None
 
 
-def _beside(cursor: Any, tenancy: Tenancy, spec: Spec) -> list[str]:
-    """Views and tables with the tenant's column that the tenancy does not name, as far as the role may read them."""
+def _beside(cursor: Any, tenancy: Tenancy, spec: Spec) -> list[tuple[str, bool]]:
+    """Views and tables with the tenant's column that the tenancy does not name, as far as the role may read them.
+
+    And whether it is a table that no policy guards.
+    """
     known = [*(table.name for table in spec.tables), spec.tenants, *tenancy.shared]
     cursor.execute(_BESIDE, (tenancy.column, spec.schema, known, MAXIMUM_TABLES))
-    return [row[0] for row in cursor.fetchall()]
+    return [(name, bool(unguarded)) for name, unguarded in cursor.fetchall()]
 
 
 class _Prober:
