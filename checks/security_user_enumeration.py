@@ -29,6 +29,8 @@ _PASSING = re.compile(
     r"date|connection|keep-alive|transfer-encoding|content-length|retry-after|x-?rate-?limit|ratelimit|set-cookie$|age$"
 )
 """Names of headers that come and go by themselves; cookies are compared by their own names."""
+_SUMS = re.compile(r"set-cookie|etag|digest|content-md5|signature|last-modified|expires|timing|runtime|time$|-id$")
+"""Names of headers whose values are sums of the body, ids and times."""
 
 
 @check(
@@ -73,7 +75,8 @@ def user_enumeration(ctx: Context) -> Finding:
         Evidence("wrong password, known user", _seen(known), "refused"),
         Evidence("the same, unknown user", _seen(unknown), "the same answer, as fast"),
     ]
-    difference = _difference(known, unknown, user, stranger)
+    usual = {name for name, _ in session.answer.all_headers}
+    difference = _difference(known, unknown, user, stranger, usual)
     if difference is not None:
         return failed(f"The login tells known from unknown users by the {difference}.", *evidence)
     sure = len(known) >= SURE and (_sooner(unknown, known) or _sooner(known, unknown))
@@ -110,11 +113,17 @@ def _sometimes_crashes(answers: list[Answer]) -> bool:
     return len({answer.status >= 500 for answer in answers}) > 1
 
 
-def _difference(known: list[Answer], unknown: list[Answer], user: str, stranger: str) -> str | None:
+def _difference(known: list[Answer], unknown: list[Answer], user: str, stranger: str, usual: set[str]) -> str | None:
+    """Where the two kinds differ; `usual` are the headers that a good login has as well (which server it was, say)."""
     for one, other in zip(known, unknown, strict=True):
         if one.status != other.status:
             return "status"
     if _told_apart([_header_names(answer) for answer in known], [_header_names(answer) for answer in unknown]):
+        return "headers"
+    if _told_apart(
+        [_header_words(answer, user, usual) for answer in known],
+        [_header_words(answer, stranger, usual) for answer in unknown],
+    ):
         return "headers"
     # Numbers count as long as they are the same each time: an error code does, a count of attempts does not.
     ours, theirs = (
@@ -123,14 +132,27 @@ def _difference(known: list[Answer], unknown: list[Answer], user: str, stranger:
     if _told_apart(ours, theirs):
         return "answer"
     ours = [_plain(answer, user, _IDS_AND_NUMBERS) for answer in known]
-    if len(set(ours)) == 1 and any(_plain(answer, stranger, _IDS_AND_NUMBERS) != ours[0] for answer in unknown):
+    theirs = [_plain(answer, stranger, _IDS_AND_NUMBERS) for answer in unknown]
+    if len(set(ours)) == 1 and any(text != ours[0] for text in theirs):
         return "answer"  # where it differs from itself, nothing can be read from it
+    if len(theirs) > 1 and set(theirs) == {ours[0]} != set(ours):
+        return "answer"  # but where only the real account's changes, that is its lock-out
     return None
 
 
 def _told_apart(known: list[str], unknown: list[str]) -> bool:
     """Whether each kind is alike every time, and the two are not: what differs from itself tells nothing."""
     return len(known) > 1 and len(set(known)) == len(set(unknown)) == 1 and known[0] != unknown[0]
+
+
+def _header_words(answer: Answer, user: str, usual: set[str]) -> str:
+    """What the headers say that only a refused login has, without ids and numbers: `WWW-Authenticate: … error="no_user"`."""
+    said = sorted(
+        f"{name}: {_IDS_AND_NUMBERS.sub('#', value.replace(user, '{user}'))}"
+        for name, value in answer.all_headers
+        if name not in usual and not _PASSING.match(name) and not _SUMS.search(name)
+    )
+    return "\n".join(said)
 
 
 def _header_names(answer: Answer) -> str:

@@ -72,16 +72,40 @@ class Telling:
     def __init__(self, known: dict[str, object], unknown: dict[str, object], **headers: str) -> None:
         self.members = {True: known, False: unknown}
         self.headers = headers
+        self.others: dict[str, str] = {}
+        self.usual: tuple[str, ...] = ()
         self.asked = 0
+
+    def beside(self, **others: str) -> Telling:
+        """The same, with headers of the unknown user's refusal."""
+        self.others = others
+        return self
+
+    def behind(self, *servers: str) -> Telling:
+        """The same, where every answer names the server that it is from; they take turns."""
+        self.usual = servers
+        return self
 
     def __call__(self, asked: Asked) -> Said:
         body = json.loads(asked.body)
+        server = {"X-Served-By": self.usual[self.asked % len(self.usual)]} if self.usual else {}
         if asked.path != "/login" or (body["username"] == "ann@example.test" and body["password"] == WORD):
-            return Said(200, b'{"access_token": "abc"}')
+            return Said(200, b'{"access_token": "abc"}', server)
         self.asked += 1
         known = body["username"] == "ann@example.test"
         members = {name: self.asked if value == "count" else value for name, value in self.members[known].items()}
-        return Said(401, json.dumps({"error": "no", **members}).encode(), self.headers if known else {})
+        own = self.headers if known else self.others
+        return Said(401, json.dumps({"error": "no", **members}).encode(), {**own, **server})
+
+
+class Locking(Telling):
+    """The second wrong password of the one account is told that it is locked; strangers are told the same each time."""
+
+    def __call__(self, asked: Asked) -> Said:
+        said = super().__call__(asked)
+        real = said.status == 401 and b"ann@example.test" in asked.body
+        self.members[True] = {"says": "locked"} if real else self.members[True]
+        return said
 
 
 @pytest.mark.parametrize(
@@ -91,8 +115,15 @@ class Telling:
         (Telling({"code": 1001}, {"code": 1002}), "answer"),
         (Telling({}, {}, **{"Set-Cookie": "last_user=1; Secure; HttpOnly; SameSite=Strict"}), "headers"),
         (Telling({}, {}, **{"X-Locked": "0"}), "headers"),
+        (
+            Telling({}, {}, **{"WWW-Authenticate": 'Bearer error="password"'}).beside(
+                **{"WWW-Authenticate": 'Bearer error="user"'}
+            ),
+            "headers",
+        ),
+        (Locking({}, {}), "answer"),
     ],
-    ids=["count-for-one", "code", "cookie", "header"],
+    ids=["count-for-one", "code", "cookie", "header", "header-says", "locked"],
 )
 def test_what_only_one_refusal_holds_tells(project: Path, service: Telling, word: str) -> None:
     expect(look(project, service), "fail", f"by the {word}")
@@ -104,8 +135,10 @@ def test_what_only_one_refusal_holds_tells(project: Path, service: Telling, word
         Telling({"request": "count"}, {"request": "count"}),
         Telling({}, {}),
         Telling({}, {}, **{"X-RateLimit-Remaining": "3", "Retry-After": "1"}),
+        Telling({}, {}).behind("web-a", "web-b"),
+        Telling({}, {}, **{"X-Request-Id": "abc", "ETag": '"a"'}).beside(**{"X-Request-Id": "def", "ETag": '"b"'}),
     ],
-    ids=["volatile", "alike", "limit"],
+    ids=["volatile", "alike", "limit", "servers", "ids"],
 )
 def test_what_changes_anyway_tells_nothing(project: Path, service: Telling) -> None:
     expect(look(project, service), "pass")
