@@ -25,16 +25,18 @@ def token_settings(ctx: Context) -> Iterator[Finding]:
 
     Why: the settings file says 15 minutes; what counts is what the running service signs.
     Fails when: the access token of a login is signed with another algorithm than api.auth.algorithm, does not say when it
-    ends, was issued at another time than now, or lives longer than api.auth.access_minutes; or, being no JSON Web Token,
-    can be guessed: it holds less than 64 bits, or those of two accounts are almost the same.
+    ends, was issued at another time than now, or lives longer than api.auth.access_minutes; or it or the refresh token,
+    being no JSON Web Token, can be guessed: it holds less than 64 bits, or those of two accounts are almost the same.
     Fix: deploy the settings that are meant (JWT_ALGORITHM, JWT_ACCESS_TOKEN_EXPIRE_MINUTES), or correct maestro.yaml; make
     tokens that are looked up of 128 bits from the system's random source (`secrets.token_urlsafe`).
     Source: RFC 7519 §4.1.4 and §4.1.6; RFC 8725 §3.1; OWASP ASVS 5.0 7.2.3, 9.1.2 and 9.2.1; CWE-330
     """
     session = for_account(ctx, 0)
+    if session.refresh_token is not None and parse(session.refresh_token) is None:
+        yield _guessable(ctx, session, "refresh", session.refresh_token)
     token = parse(session.access_token)
     if token is None:
-        yield _guessable(ctx, session)
+        yield _guessable(ctx, session, "access", session.access_token)
         return
     auth = session.auth
     seen = Evidence("algorithm", token.algorithm, auth.algorithm)
@@ -45,22 +47,26 @@ def token_settings(ctx: Context) -> Iterator[Finding]:
     yield _times(token, session.issued_at, auth.access_minutes)
 
 
-def _guessable(ctx: Context, session: Session) -> Finding:
+def _guessable(ctx: Context, session: Session, kind: str, token: str) -> Finding:
     """Whether a token that is no JSON Web Token is long enough, and unlike another account's."""
-    holds = most_bits(session.access_token)
-    seen = Evidence("what the access token can hold", f"at most {holds:.0f} bits", f"{LEAST_BITS} bits or more")
+    holds = most_bits(token)
+    seen = Evidence(f"what the {kind} token can hold", f"at most {holds:.0f} bits", f"{LEAST_BITS} bits or more")
     if holds < LEAST_BITS:
-        return failed(f"The access token can be guessed: it holds {holds:.0f} bits at most.", seen)
-    if len(session.auth.accounts) < 2:
-        return passed("The access token is no JSON Web Token, and too long to be guessed.", seen)
-    apart = differing_bits(session.access_token, for_account(ctx, 1).access_token)
+        return failed(f"The {kind} token can be guessed: it holds {holds:.0f} bits at most.", seen)
+    other = for_account(ctx, 1) if len(session.auth.accounts) > 1 else None
+    beside = None if other is None else other.access_token if kind == "access" else other.refresh_token
+    if beside is None:
+        return passed(f"The {kind} token is no JSON Web Token, and too long to be guessed.", seen)
+    apart = differing_bits(token, beside)
     unlike = Evidence(
-        "where it differs from another account's", f"in {apart:.0f} bits at most", f"{ALIKE_BITS} bits or more"
+        f"where the {kind} token differs from another account's",
+        f"in {apart:.0f} bits at most",
+        f"{ALIKE_BITS} bits or more",
     )
     if apart < ALIKE_BITS:
         what = "are the same" if not apart else f"differ in {apart:.0f} bits at most, as counted ones do"
-        return failed(f"The access tokens of two accounts {what}.", seen, unlike)
-    return passed("The access token is no JSON Web Token, and cannot be guessed.", seen, unlike)
+        return failed(f"The {kind} tokens of two accounts {what}.", seen, unlike)
+    return passed(f"The {kind} token is no JSON Web Token, and cannot be guessed.", seen, unlike)
 
 
 def _times(token: Jwt, answered: float, minutes: float) -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,11 @@ class SecondDoor(OtherService):
             flags = "" if path.endswith("renew") and self.wrong == "cookie-weaker" else "; HttpOnly"
             return replace(said, headers={**said.headers, "Set-Cookie": f"seen=1; SameSite=Lax; Path=/{flags}"})
         return said
+
+    def _issue(self, user: str, family: str) -> dict[str, str]:
+        digits = {"refresh-digits": f"{secrets.randbelow(10**6):06}", "refresh-opaque": secrets.token_urlsafe(32)}
+        issued = super()._issue(user, family)
+        return {**issued, "refresh": digits.get(self.wrong, issued["refresh"])}
 
     def _claims(self, text: str, kind: str) -> dict[str, Any] | None:
         token = tokens.parse(text)
@@ -99,3 +105,9 @@ def test_a_deactivated_account_is_told_only_to_who_has_its_password(project: Pat
         settings["api"]["auth"]["inactive_account"] = {"username": "eve", "password": "eve-has-one"}
         result = run_check("security.inactive-account", context(project, json.dumps(settings)))
     expect(result, status, *(["eve is deactivated"] if status == "warn" else []))
+
+
+@pytest.mark.parametrize(("wrong", "status"), [("refresh-digits", "fail"), ("refresh-opaque", "pass"), ("", "pass")])
+def test_a_refresh_token_that_can_be_guessed(project: Path, wrong: str, status: str) -> None:
+    says = {"fail": ["The refresh token can be guessed: it holds 20 bits at most."], "pass": ["10 minutes"]}
+    expect(look("readiness.token-settings", project, wrong), status, *says[status])
