@@ -163,6 +163,8 @@ class Locking(Guarded):
         (None, LIMIT, "security.rate-limit-bypass", "pass", "429"),
         ("x-real-ip", LIMIT, "security.rate-limit-bypass", "fail", "escaped by X-Real-IP"),
         (None, LIMIT + 3, "security.rate-limit", "fail", "only request 10"),
+        (None, LIMIT - 1, "security.rate-limit", "fail", "already request 6"),
+        (None, 10_000, "security.rate-limit", "fail", "There is no limit in"),
     ],
 )
 def test_a_lock_of_one_account_is_not_the_limit_of_an_address(

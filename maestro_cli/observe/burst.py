@@ -137,7 +137,7 @@ def _burst(ctx: Context) -> Burst:
 
 
 def _of_many_names(ctx: Context, first: Burst) -> Burst | None:
-    """The burst once more with another name each time; None where that is refused early as well, or not at all.
+    """The burst once more with another name each time; None where that is refused as early.
 
     Failed logins of one account may run into a lock of their own, long before the limit of an address.
     """
@@ -146,7 +146,8 @@ def _of_many_names(ctx: Context, first: Burst) -> Burst | None:
     source = ctx.http.another_source(7_779)
     before = 0 if source is not None else first.before + len(first.answers)
     found = send_burst(ctx, asking, first.limit, source, before=before)
-    return found if found.limited_at is not None and found.limited_at > first.limit.requests else None
+    later = found.limited_at is None or first.limited_at is None or found.limited_at > first.limited_at
+    return found if later else None
 
 
 def _asking(ctx: Context, path: str) -> Asking:
