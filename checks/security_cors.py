@@ -83,7 +83,7 @@ def _refused_login(ctx: Context) -> list[Finding]:
         sessions.settings_of(ctx)
     except NotConfigured:
         return []
-    answer = sessions.attempt(ctx, f"maestro-probe-{ctx.nonce}", sessions.wrong_word(ctx), headers={"Origin": HOSTILE})
+    answer = sessions.attempt(ctx, sessions.stranger(ctx), sessions.wrong_word(ctx), headers={"Origin": HOSTILE})
     return [_judge(HOSTILE, "refused login", answer)]
 
 

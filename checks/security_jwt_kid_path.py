@@ -10,9 +10,11 @@ KIDS: tuple[tuple[str, str, bytes], ...] = (
     ("an absolute path", "/dev/null", b""),
     ("a path upwards", "../../../../../../../../dev/null", b""),
     ("a file everybody knows", "/proc/sys/kernel/ostype", b"Linux\n"),
+    ("a path upwards to such a file", "../../../../../../../../proc/sys/kernel/ostype", b"Linux\n"),
+    ("a path upwards to such a file, read as a line", "../../../../../../../../proc/sys/kernel/ostype", b"Linux"),
     ("SQL", "maestro' UNION SELECT 'maestro-probe-key' -- ", b"maestro-probe-key"),
 )
-"""Name, kid, and the key that a careless look-up of that kid would find."""
+"""Name, kid, and the key that a careless look-up of that kid would find. Many libraries refuse an empty one anyway."""
 
 
 @check(

@@ -57,7 +57,7 @@ def user_enumeration(ctx: Context) -> Finding:
     """
     session = sessions.for_account(ctx, 0)
     user = session.account.username
-    stranger = _stranger(user, ctx.nonce)
+    stranger = sessions.stranger(ctx)
     wrong = sessions.wrong_word(ctx)
     known, unknown = [sessions.wrong_password(ctx)], [sessions.attempt(ctx, stranger, wrong)]
     for _ in range(session.auth.wrong_passwords - 1):
@@ -83,7 +83,7 @@ def user_enumeration(ctx: Context) -> Finding:
     if sure or _one_sided(known, unknown):
         return failed("The login tells known from unknown users by the time it takes.", *evidence)
     # Further tries are other strangers': a lock-out may count names that nobody has, and refuses them faster then.
-    another = _stranger(user, f"{ctx.nonce}b")
+    another = sessions.stranger(ctx, "b")
     if _unequal(known, unknown) and not _suspicious(known, unknown):
         unknown += [
             sessions.attempt(ctx, another, wrong) for _ in range(CONFIRMING)
@@ -94,18 +94,12 @@ def user_enumeration(ctx: Context) -> Finding:
         later, right = [], []
         for _ in range(CONFIRMING):
             right.append(sessions.fresh(ctx, 0).answer)
-            later.append(sessions.attempt(ctx, _stranger(user, f"{ctx.nonce}c"), wrong))
+            later.append(sessions.attempt(ctx, sessions.stranger(ctx, "c"), wrong))
         evidence.append(Evidence("right password, for comparison", _seen(right), "as fast as an unknown user"))
         evidence.append(Evidence("unknown user, beside it", _seen(later), "as fast"))
         if _sooner(later, right) or (_sooner(known, unknown) and _sooner(known, later)):
             return failed("The login tells known from unknown users by the time it takes.", *evidence)
     return passed("A wrong password and an unknown user are refused alike.", *evidence)
-
-
-def _stranger(user: str, nonce: str) -> str:
-    """Shaped like the known one: an address of the same domain, or a name."""
-    name, at, domain = user.rpartition("@")
-    return f"maestro-probe-{nonce}@{domain}" if at and name else f"maestro-probe-{nonce}"
 
 
 def _sometimes_crashes(answers: list[Answer]) -> bool:

@@ -68,9 +68,8 @@ class HalfClosed(OtherService):
         row = self.objects.get(path.removeprefix("/notes/"))
         if self.half == "refusal-shows-object" and said.status == 404 and row is not None:
             return Said(403, json.dumps({"error": "not yours", "object": row}).encode(), said.headers)
-        if self.half == "patch-unscoped" and asked.method == "PATCH" and row is not None:
-            row["text"] = json.loads(asked.body)["text"]
-            return Said(200, json.dumps(row).encode(), said.headers)
+        if row is not None and asked.method in ("PUT", "PATCH") and self.half == f"{asked.method.lower()}-unscoped":
+            return self._written(row, json.loads(asked.body), said, whole=asked.method == "PUT")
         if self.half == "token-errors-told" and said.status == 401 and "authorization" in asked.headers:
             return Said(401, b"JWSInvalid: no JWS\n    at verify (/srv/node_modules/jose/verify.js:7:13)", said.headers)
         if self.half == "tenant-filter-unscoped" and asked.method == "GET" and path.endswith("/notes"):
@@ -92,6 +91,12 @@ class HalfClosed(OtherService):
             cookie = str(said.headers.get("Set-Cookie", "")).replace("; HttpOnly", "")
             return Said(200, said.body, {**said.headers, "Set-Cookie": cookie})
         return said
+
+    def _written(self, row: dict[str, Any], body: dict[str, Any], said: Said, *, whole: bool) -> Said:
+        if whole and "colour" not in body:
+            return Said(400, b'{"error": "colour is needed"}', said.headers)
+        row["text"] = body["text"]
+        return Said(200, json.dumps(row).encode(), said.headers)
 
     def _cross_origin(self, asked: Asked, path: str) -> dict[str, str]:
         origin = asked.headers.get("origin", "")
@@ -388,3 +393,15 @@ def test_a_change_that_is_the_same_for_everybody(project: Path, half: str, made:
         settings["api"]["isolation"]["update"]["body"] = {"text": "after"}
         result = run_check("security.tenant-write", context(project, json.dumps(settings)))
     expect(result, status, words)
+
+
+def test_a_put_in_place_of_a_patch_is_whole(project: Path) -> None:
+    service = HalfClosed(Shape())
+    service.half = "put-unscoped"
+    with serving(service) as port:
+        settings = json.loads(configuration(service, port))
+        isolation = settings["api"]["isolation"]
+        isolation["create"]["body"]["colour"] = "red"
+        isolation["update"] |= {"method": "PATCH", "body": {"text": "changed-{nonce}"}}
+        result = run_check("security.tenant-write", context(project, json.dumps(settings)))
+    expect(result, "fail", "changes another tenant's object with PUT")

@@ -296,6 +296,12 @@ def wrong_word(ctx: Context) -> str:
     return f"maestro-probe-{ctx.nonce}-Aa1!"
 
 
+def stranger(ctx: Context, suffix: str = "") -> str:
+    """A name that nobody has, shaped like the first account's: an address of the same domain, or a name."""
+    name, at, domain = settings_of(ctx).accounts[0].username.rpartition("@")
+    return f"maestro-probe-{ctx.nonce}{suffix}{f'@{domain}' if at and name else ''}"
+
+
 def spare(ctx: Context) -> Session:
     """A session of the first account for the probes that may end it; one at a time, so not before the last phase."""
     return ctx.shared("spare-session", lambda: fresh(ctx, 0))

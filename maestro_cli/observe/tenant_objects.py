@@ -225,14 +225,15 @@ def update(
     headers: Mapping[str, str] | None = None,
     method: str | None = None,
 ) -> Answer:
-    """Change an object, by the configured method where none is named.
+    """Change an object, by the configured method where none is named: a PUT then holds what makes a whole object, too.
 
     Raises:
         NotConfigured: Without api.isolation.update.
     """
     endpoint = ctx.require(settings_of(ctx).update, "api.isolation.update")
     if method is not None:
-        endpoint = replace(endpoint, method=method)
+        whole = {**(settings_of(ctx).create.body or {}), **(endpoint.body or {})} if method == "PUT" else endpoint.body
+        endpoint = replace(endpoint, method=method, body=whole)
     values = {"nonce": nonce, "id": made, **tenant_in(ctx, endpoint, of or _makers(ctx)[made])}
     sent = {**actor.headers, **(headers or {})}
     return send(ctx, endpoint, values, default_method="PATCH", headers=sent, extra=extra)
