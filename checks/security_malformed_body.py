@@ -6,7 +6,13 @@ from maestro_cli.api import Context, Evidence, Finding, check, errored, failed, 
 from maestro_cli.observe.answers import trace_in
 from maestro_cli.observe.control import protected_answers
 from maestro_cli.observe.http import Answer
-from maestro_cli.observe.malformed import INSIDE_REQUESTS, MALFORMED_REQUESTS, inside_answers, malformed_answers
+from maestro_cli.observe.malformed import (
+    INSIDE_REQUESTS,
+    MALFORMED_REQUESTS,
+    inside_answers,
+    malformed_answers,
+    unanswered,
+)
 from maestro_cli.observe.session import LOGIN_REQUESTS, for_account
 
 
@@ -14,16 +20,17 @@ from maestro_cli.observe.session import LOGIN_REQUESTS, for_account
     "security.malformed-body",
     component="security",
     priority="medium",
-    requests=LOGIN_REQUESTS + MALFORMED_REQUESTS + INSIDE_REQUESTS + 3,
+    requests=LOGIN_REQUESTS + MALFORMED_REQUESTS + INSIDE_REQUESTS + 4,
+    deadline_s=20,
     faults=("malformed-500", "debug-errors", "token-errors-told"),
 )
 def malformed_body(ctx: Context) -> Finding:
     """A malformed body is refused, and the refusal shows nothing of the inside.
 
     Why: an error that nobody expected is an error that nobody handles; its stack trace is a map for attackers.
-    Fails when: broken JSON, wrong types or bytes that are no text, sent to api.auth.login, are answered 5xx or 2xx, or
-    with a stack trace or an error of the database; or broken JSON sent to api.isolation.create, a strange id to
-    api.isolation.read or a broken token to api.auth.protected, with one of these. A plain 500 there is a warning.
+    Fails when: broken JSON, wrong types or bytes that are no text, sent to api.auth.login, are answered 5xx, 2xx or
+    not at all, or with a stack trace or an error of the database; or broken JSON sent to api.isolation.create, a strange id
+    to api.isolation.read or a broken token to api.auth.protected, with one of these. A plain 500 there is a warning.
     Fix: validate bodies before using them, and answer unexpected errors with a plain 500 that says nothing; switch debug
     mode off.
     Source: OWASP ASVS 5.0 2.2.1, 16.5.1; CWE-209
@@ -42,6 +49,9 @@ def malformed_body(ctx: Context) -> Finding:
             crashed.append(short)
         elif answer.status < 300 and not _refused(ctx, answer.body):
             taken.append(short)
+    silent = unanswered(ctx)
+    evidence += [Evidence(f"the login with {short}", "no answer", "4xx, no stack trace") for short in silent]
+    crashed += [f"{short} (no answer)" for short in silent]
     behind = [*inside_answers(ctx), *_broken_token(ctx)]
     for name, answer in behind:
         trace = trace_in(answer.body)

@@ -34,6 +34,8 @@ class SecondDoor(OtherService):
             said = Said(500 if self.wrong == "making-crashes" else 400, b"{}")
         if said.status == 400 and path == "/session" and self.wrong == "login-crashes":
             return replace(said, status=500)
+        if said.status == 400 and path == "/session" and self.wrong == "login-hangs":
+            raise ConnectionAbortedError("a handler that dies")
         if said.status == 400 and path == "/session" and self.wrong == "bare-400":
             return Said(400, said.body)
         if path in ("/session", "/session/renew") and said.status == 200 and "cookie" in self.wrong:
@@ -71,6 +73,11 @@ def test_a_malformed_login_is_looked_at_with_its_api_key(project: Path, key: str
     expect(look("security.malformed-body", project, "", key), "pass")
     expect(look("security.malformed-body", project, "login-crashes", key), "fail", "internal error at broken JSON")
     expect(look("security.headers", project, "bare-400", key), "fail", "on 400")
+
+
+def test_a_login_that_does_not_answer_broken_json_is_one_that_crashes(project: Path) -> None:
+    result = look("security.malformed-body", project, "login-hangs")
+    expect(result, "fail", "internal error at broken JSON (no answer)")
 
 
 def test_an_internal_error_when_making_an_object_is_a_warning(project: Path) -> None:
