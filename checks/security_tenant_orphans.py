@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from maestro_cli.api import Context, Evidence, Finding, check, failed, passed
+from maestro_cli.api import Context, Evidence, Finding, check, errored, failed, passed
 from maestro_cli.observe.tenancy import tenant_schema
+
+if TYPE_CHECKING:
+    from maestro_cli.observe.tenancy import TenantSchema
+    from maestro_cli.tenants.spec import TableSpec
 
 MAXIMUM_TENANTS = 20
 MAXIMUM_ROWS = 1000
@@ -36,7 +40,8 @@ def tenant_orphans(ctx: Context) -> Finding:
     Why: a row that hangs on another tenant's object is shown to one of them, deleted with the other, and proves that
     something once got across.
     Fails when: a row's foreign key points to a row of another tenant, or its tenant is not in the table of tenants. Seen
-    as the application's role, tenant by tenant (the first twenty).
+    as the application's role, tenant by tenant (the first twenty); what row-level security hides is forbidden by a valid
+    foreign key, or nothing is proved.
     Fix: find out how they came about, then give them to the right tenant; `composite_keys: true` in maestro.yaml keeps
     new ones out.
     Source: OWASP ASVS 5.0 8.4.1; PostgreSQL manual, Foreign Keys
@@ -62,12 +67,27 @@ def tenant_orphans(ctx: Context) -> Finding:
             if lost:
                 bad.append(f"{table}.{spec.column}")
                 evidence.append(Evidence(f"{table}.{spec.column}", f"{lost} rows of no tenant", "none"))
+    hidden = [] if bad else [table.name for table in spec.tables if table.name in names and _unseen(table, schema)]
+    if hidden:
+        return errored(
+            f"Rows of no tenant cannot be ruled out in {', '.join(hidden[:5])}: row-level security hides them, and no valid "
+            "foreign key forbids them.",
+            *(Evidence(f"{name}.{spec.column}", "no valid foreign key to the tenants", "one") for name in hidden[:20]),
+        )
     if bad:
         return failed(f"Rows belong to two tenants or to none: {', '.join(dict.fromkeys(bad))}.", *evidence[:20])
     looked = Evidence(
         "looked at", f"{len(keys)} keys and {len(names)} tables for {len(tenants)} tenants", "no such row"
     )
     return passed("Every row belongs to one tenant that exists.", looked)
+
+
+def _unseen(table: TableSpec, schema: TenantSchema) -> bool:
+    """Whether a row of no tenant could be there without being seen."""
+    from maestro_cli.tenants.provenance import key_of
+
+    key = key_of(table, schema.spec, schema.catalog)
+    return schema.catalog.tables[table.name].row_security and (key is None or not key.validated)
 
 
 def _crossing(spec: Any, child: str, parent: str, column: str, target: str) -> str:

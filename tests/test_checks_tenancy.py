@@ -261,3 +261,12 @@ def test_a_table_that_nobody_thought_of(
     run_sql(divided.owner, f"CREATE TABLE bills (id int PRIMARY KEY, {columns})")
     run_sql(divided.owner, f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}")
     expect(run_check(check, tenancy(project, divided.application)), status, words)
+
+
+def test_rows_of_no_tenant_that_nobody_sees_are_not_ruled_out(project: Path, divided: Divided) -> None:
+    role = role_of(divided.application)
+    run_sql(divided.owner, f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")
+    expect(run_check("security.tenant-orphans", tenancy(project, divided.application)), "pass")
+    run_sql(divided.owner, "ALTER TABLE predictions DROP CONSTRAINT fk_predictions_tenant_id_tenants")
+    result = run_check("security.tenant-orphans", tenancy(project, divided.application))
+    expect(result, "error", "cannot be ruled out in predictions")
