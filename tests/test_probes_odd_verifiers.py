@@ -215,3 +215,19 @@ def test_a_key_url_ends_like_the_usual_ones() -> None:
     urls = [parsed.header["jku"] for trial in made if (parsed := tokens.parse(trial.token)) and "jku" in parsed.header]
     assert len(urls) == 2
     assert all(url.startswith("http://127.0.0.1:9/mark/") and url.endswith("/.well-known/jwks.json") for url in urls)
+
+
+def test_a_limit_that_says_200_is_no_token_accepted(project: Path) -> None:
+    """By the time that tokens are tried, whatever is asked is answered 200: nothing is told then."""
+
+    class Limited(OtherService):
+        asked = 0
+
+        def __call__(self, asked: Asked) -> Said:
+            self.asked += asked.path.startswith("/v2/notes")
+            return Said(200, b'{"error": "too many requests"}') if self.asked > 4 else super().__call__(asked)
+
+    service = Limited(Shape())
+    with serving(service) as port:
+        result = run_check("security.jwt-alg-none", context(project, configuration(service, port)))
+    expect(result, "error", "by now answered 200")

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from maestro_cli.observe.session import Session
     from maestro_cli.observe.tokens import Jwt
 
-CONTROL_REQUESTS = sessions.LOGIN_REQUESTS + 3
-"""Login and log-out; a request with a valid token, one without a token, one with a token that is none."""
+CONTROL_REQUESTS = sessions.LOGIN_REQUESTS + 4
+"""Login and log-out; a request with a valid token, one without a token, one with a token that is none; one without after all."""
 FORGED_REQUESTS = CONTROL_REQUESTS + 1
 SIGNED_REQUESTS = CONTROL_REQUESTS + 1
 """The same, and a token forged with the right key."""
@@ -146,7 +146,7 @@ def attempt_all(ctx: Context, trials: Iterable[Trial]) -> Verdict:
         ControlFailed: When the control does not hold.
     """
     base = control(ctx)
-    return judge(
+    verdict = judge(
         base.session.auth,
         (
             (
@@ -157,6 +157,23 @@ def attempt_all(ctx: Context, trials: Iterable[Trial]) -> Verdict:
         ),
         first=(base.evidence,),
     )
+    if verdict.accepted:
+        still_refused(ctx)
+    return verdict
+
+
+def still_refused(ctx: Context) -> None:
+    """Ask once more without a token: a service that by now answers 200 to everything (`too many requests`) accepts nothing.
+
+    Raises:
+        ControlFailed: When that is answered as if it were accepted.
+    """
+    auth = control(ctx).session.auth
+    answer = sessions.protected(ctx, {})
+    if outcome(auth, answer) == "accepted":
+        raise ControlFailed(
+            f"GET {auth.protected} without a token is by now answered {answer.status}, so what is answered tells nothing"
+        )
 
 
 def judge(auth: Auth, answers: Iterable[tuple[str, Answer]], *, first: tuple[Evidence, ...] = ()) -> Verdict:
