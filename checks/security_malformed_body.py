@@ -30,7 +30,8 @@ def malformed_body(ctx: Context) -> Finding:
     Why: an error that nobody expected is an error that nobody handles; its stack trace is a map for attackers.
     Fails when: broken JSON, wrong types or bytes that are no text, sent to api.auth.login, are answered 5xx, 2xx or
     not at all, or with a stack trace or an error of the database; or broken JSON sent to api.isolation.create, a strange id
-    to api.isolation.read or a broken token to api.auth.protected, with one of these. A plain 500 there is a warning.
+    to api.isolation.read or a broken token to api.auth.protected, with one of these, or
+    an object is made of it. A plain 500 there is a warning.
     Fix: validate bodies before using them, and answer unexpected errors with a plain 500 that says nothing; switch debug
     mode off.
     Source: OWASP ASVS 5.0 2.2.1, 16.5.1; CWE-209
@@ -66,6 +67,14 @@ def malformed_body(ctx: Context) -> Finding:
         return errored(f"The login answers 2xx to {', '.join(taken)}: nothing tells a refusal from a yes.", *evidence)
     if busy:
         return errored(f"The login was not available for {', '.join(busy)}.", *evidence)
+    return _behind(ctx, behind, evidence)
+
+
+def _behind(ctx: Context, behind: list[tuple[str, Answer]], evidence: list[Evidence]) -> Finding:
+    """What is left to be said of the answers behind the login, none of which shows the inside."""
+    made = [name for name, answer in behind if answer.status < 300 and name.endswith(" with broken JSON")]
+    if made and not _refused(ctx, dict(behind)[made[0]].body):
+        return failed(f"Broken JSON is taken for a body: {', '.join(made)}.", *evidence)
     unexpected = [name for name, answer in behind if answer.status == 500]
     if unexpected:
         return warned(f"An internal error is answered to {', '.join(unexpected)}.", *evidence)

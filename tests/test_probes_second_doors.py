@@ -32,6 +32,8 @@ class SecondDoor(OtherService):
             said = super().__call__(asked)
         except (ValueError, TypeError, KeyError):
             said = Said(500 if self.wrong == "making-crashes" else 400, b"{}")
+            if self.wrong == "making-of-anything" and asked.body:
+                return super().__call__(replace(asked, body=b'{"text": "anything"}'))
         if said.status == 400 and path == "/session" and self.wrong == "login-crashes":
             return replace(said, status=500)
         if said.status == 400 and path == "/session" and self.wrong == "login-hangs":
@@ -83,6 +85,15 @@ def test_a_login_that_does_not_answer_broken_json_is_one_that_crashes(project: P
 def test_an_internal_error_when_making_an_object_is_a_warning(project: Path) -> None:
     expect(look("security.malformed-body", project, "making-crashes"), "warn", "POST /notes with broken JSON")
     expect(look("security.malformed-body", project, ""), "pass", "POST /notes with broken JSON")
+
+
+def test_an_object_that_is_made_of_broken_json_is_found_and_deleted(project: Path) -> None:
+    service = SecondDoor(Shape())
+    service.wrong = "making-of-anything"
+    with serving(service) as port:
+        ctx = context(project, configuration(service, port))
+        expect(run_check("security.malformed-body", ctx), "fail", "Broken JSON is taken for a body: POST /notes")
+    assert service.objects == {}
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+from maestro_cli.errors import NotConfigured
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.endpoint import fill
 from maestro_cli.observe.errors import Unreachable
@@ -12,6 +13,7 @@ from maestro_cli.observe.http import Answer
 
 if TYPE_CHECKING:
     from maestro_cli.observe.context import Context
+    from maestro_cli.observe.session import Session
 
 JSON = "application/json"
 BODIES: tuple[tuple[str, str, bytes], ...] = (
@@ -93,5 +95,18 @@ def _inside_answers(ctx: Context) -> list[tuple[str, Answer]]:
         path = fill_path(place, {"id": STRANGE_ID, **values})
         headers = {**session.headers, **({} if body is None else {"Content-Type": JSON})}
         with contextlib.suppress(Unreachable):  # it hangs up: rude, but nothing of the inside is told
-            found.append((f"{method} {place} with {name}", ctx.http.request(method, path, body=body, headers=headers)))
+            answer = ctx.http.request(method, path, body=body, headers=headers)
+            found.append((f"{method} {place} with {name}", answer))
+            if body is not None and 200 <= answer.status < 300:
+                _give_back(ctx, session, answer)
     return found
+
+
+def _give_back(ctx: Context, session: Session, answer: Answer) -> None:
+    """Have what was made of a malformed body deleted when the run ends."""
+    from maestro_cli.observe.tenant_objects import deleted_later, object_id, settings_of
+
+    with contextlib.suppress(NotConfigured):
+        made = None if "{" in settings_of(ctx).create.id else object_id(ctx, answer, ctx.nonce)
+        if made is not None:
+            deleted_later(ctx, session, made)
