@@ -21,7 +21,7 @@ _ALLOWED, _CREDENTIALS = "access-control-allow-origin", "access-control-allow-cr
     "security.cors",
     component="security",
     priority="high",
-    requests=2 * (MAXIMUM_ORIGINS + 1) + 4 + 2 * LOGIN_REQUESTS,
+    requests=2 * (MAXIMUM_ORIGINS + 1) + 5 + 2 * LOGIN_REQUESTS,
     faults=(
         "cors-any-origin",
         "cors-any-origin-inside",
@@ -35,8 +35,8 @@ def cors(ctx: Context) -> Finding:
 
     Why: an origin that is allowed reads its visitors' data with their cookies; one that is missing is an outage.
     Fails when: a GET or a preflight from an origin of api.cors.origins is not allowed, or one from a foreign origin is,
-    by name or by `*`, at api.cors.path, at api.auth.protected or in the refusal of a login of nobody's (a POST, and an
-    error). A preflight that allows an origin but not the header that carries the token is a warning.
+    by name or by `*`, at api.cors.path, at api.auth.protected or in a refusal: there without a token, or of a login of
+    nobody's. A preflight that allows an origin but not the header that carries the token is a warning.
     Fix: list the origins in the CORS settings of the service, whole and exactly; never `*` together with credentials.
     Source: Fetch standard, CORS protocol; OWASP ASVS 5.0 3.4.2
     """
@@ -52,6 +52,8 @@ def cors(ctx: Context) -> Finding:
         findings += [
             _judge(HOSTILE, f"{method} {inside}", answer) for method, answer in _ask(ctx, inside, HOSTILE, token)
         ]
+        refused = ctx.http.get(inside, headers={"Origin": HOSTILE})
+        findings.append(_judge(HOSTILE, f"GET {inside} without a token", refused))
         findings += _token_header(ctx, inside, origins[0], token)
     findings += _refused_login(ctx)
     return _summary(findings, len(origins))

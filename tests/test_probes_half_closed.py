@@ -122,7 +122,7 @@ def probed(folder: Path, half: str, check: str) -> CheckResult:
 
 HALVES: dict[str, tuple[str, tuple[str, ...]]] = {
     "cors-any-origin-inside": ("security.cors", ("/v2/notes", "foreign origin")),
-    "cors-any-origin-on-errors": ("security.cors", ("refused login", "foreign origin")),
+    "cors-any-origin-on-errors": ("security.cors", ("refused login", "/v2/notes without a token allows a foreign")),
     "headers-missing-on-other-405": ("security.headers", ("on 405",)),
     "key-exposed": ("security.exposure", ("/certs/key.pem",)),
     "tenant-limit-unscoped": ("security.tenant-list", ("filtered by limit",)),
