@@ -46,7 +46,8 @@ class Login(Endpoint):
         "A text in the body that means refused, for an API that answers failed logins with 200.", default=None
     )
     csrf_path: str | None = key(
-        "A GET before each login, for one that wants a page's cookies and its token against forged requests (`{csrf}`).",
+        "A GET before each login, for one that wants a page's cookies and its token against forged requests (`{csrf}`);"
+        " where the login's token is a cookie, it is asked again for what the session writes.",
         default=None,
         example="/accounts/login/",
     )
@@ -57,7 +58,10 @@ class Auth:
     """How the API authenticates."""
 
     algorithm: str = key("JWT algorithm.", default="HS256", example="HS256")
-    secret: Secret | None = key("Optional: lets probes forge tokens that differ in one thing only.", default=None)
+    secret: Secret | None = key(
+        "Optional: lets probes forge tokens that differ in one thing only. For RS256 and ES256 the private key (PEM).",
+        default=None,
+    )
     public_key_file: str | None = key("PEM file with the public key, for RS256 and ES256.", default=None)
     jwks_url: str | None = key("Where the public keys are published, for RS256 and ES256.", default=None)
     weak_secrets_file: str | None = key(
