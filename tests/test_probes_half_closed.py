@@ -19,6 +19,7 @@ from maestro_cli.model import CheckResult
 from maestro_cli.observe import tokens
 from maestro_cli.observe.answers import trace_in
 from maestro_cli.observe.tokens import decode64
+from maestro_cli.runner import execute
 
 ORIGIN = "https://app.example.test"
 SERVED = {
@@ -405,3 +406,18 @@ def test_a_put_in_place_of_a_patch_is_whole(project: Path) -> None:
         isolation["update"] |= {"method": "PATCH", "body": {"text": "changed-{nonce}"}}
         result = run_check("security.tenant-write", context(project, json.dumps(settings)))
     expect(result, "fail", "changes another tenant's object with PUT")
+
+
+@pytest.mark.parametrize("half", ["headers-missing-on-201", ""])
+def test_what_other_probes_are_answered_is_looked_at_as_well(project: Path, half: str) -> None:
+    service = HalfClosed(Shape())
+    service.half = half
+    with serving(service) as port:
+        ctx = context(project, configuration(service, port))
+        assert execute(load_check("security.tenant-read"), ctx).status == "pass"
+        result = run_check("security.headers", ctx)
+    if half:
+        expect(result, "fail", "on 201")
+    else:
+        assert "on 201" not in result.message
+        assert any("(201)" in row.name for row in result.evidence)

@@ -63,6 +63,7 @@ class Http:
     Attributes:
         base: api.url without a trailing slash.
         requests: How many were sent in this run.
+        seen: The first answer of each status that a browser's page could get, its body left out, and what was asked.
         always: api.headers: they go with every request but a browser's preflight, which carries none of its page's.
     """
 
@@ -74,6 +75,7 @@ class Http:
     window_s: float = 60.0
     patience: Patience = field(default_factory=Patience, repr=False)
     always: dict[str, str] = field(default_factory=dict, repr=False)
+    seen: dict[int, tuple[str, Answer]] = field(default_factory=dict, repr=False)
     _rotations: int = field(default=0, repr=False)
     _answered: bool = field(default=False, repr=False)
     _sent: list[tuple[float, str]] = field(default_factory=list, repr=False)
@@ -230,6 +232,9 @@ class Http:
             raise unreachable from None
         self._answered = True
         pairs = tuple((name.lower(), value) for name, value in response.headers)
+        if method not in ("OPTIONS", "HEAD", "TRACE") and response.status not in self.seen:
+            asked = f"{method} {target.partition('?')[0]}"
+            self.seen[response.status] = asked, Answer(response.status, dict(pairs), b"", 0.0, all_headers=pairs)
         return Answer(response.status, dict(pairs), content, time.perf_counter() - started, truncated, pairs)
 
     def _open(
