@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+
 from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, failed, passed
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.control import outcome, protected_answers
+from maestro_cli.observe.endpoint import fill_path
+from maestro_cli.observe.http import Answer
 from maestro_cli.observe.reference_tokens import other_end
 from maestro_cli.observe.session import Session
+from maestro_cli.observe.tenant_names import in_path
 from maestro_cli.observe.tokens import parse
 
 MAXIMUM_ACCOUNTS = 4
@@ -21,7 +26,7 @@ USER = ("X-Forwarded-User", "X-Remote-User", "Remote-User", "X-Auth-Request-User
     "readiness.authentication",
     component="security",
     priority="critical",
-    requests=MAXIMUM_ACCOUNTS * (sessions.LOGIN_REQUESTS + 1) + 10,
+    requests=MAXIMUM_ACCOUNTS * (sessions.LOGIN_REQUESTS + 1) + 12,
     deadline_s=15,  # three logins, each as slow as a good password hash is meant to be
     faults=("anonymous-accepted", "garbage-token-accepted", "any-password-accepted"),
 )
@@ -31,7 +36,7 @@ def authentication(ctx: Context) -> Finding:
     Why: a login that fails is an outage, one that takes any password is worse, and both look fine from a settings file.
     Fails when: api.auth.login gives the first account a token for a wrong password, or api.auth.protected opens without a
     token, with one that is none, empty, very long, a pattern (`*`, `%`) or, where tokens are looked up, right in its first
-    half only, or for a header in which only a proxy may name an address or a user. Where an account cannot log in or its token opens nothing, nothing is proved.
+    half only, by HEAD, for a Basic login that nobody has, or for a header in which only a proxy may name an address or a user. Where an account cannot log in or its token opens nothing, nothing is proved.
     Fix: compare the password's hash before a token is issued; guard every route that is not meant for everybody.
     Source: OWASP ASVS 5.0 6.3.1 and 8.3.1; OWASP API2:2023, Broken Authentication
     """
@@ -68,6 +73,10 @@ def authentication(ctx: Context) -> Finding:
         rows.append((f"GET {path} without a token, with {what} in one of {names},", answer))
         if outcome(auth, answer) == "accepted" and outcome(auth, looked.missing) == "refused":
             opened.append(rows[-1][0])
+    if not opened and not crashed:
+        for name, answer in _otherwise(ctx):
+            rows.append((name, answer))
+            opened += [name] if 200 <= answer.status < 300 and not answer.truncated else []
     if sessions.tokens_in(ctx, wrong) is not None:
         opened.append("the login with a wrong password")
     elif wrong.status >= 500:
@@ -79,6 +88,21 @@ def authentication(ctx: Context) -> Finding:
     if crashed:
         raise ControlFailed(f"{_sentence(crashed)} is answered with an error of the server, neither yes nor no")
     return passed(f"{len(accounts)} accounts log in, and nobody else gets in.", *evidence)
+
+
+def _otherwise(ctx: Context) -> list[tuple[str, Answer]]:
+    """Asked without a token in another way than the guard may expect: by HEAD, and with a name and password that nobody has."""
+    auth = sessions.settings_of(ctx)
+    path = ctx.require(auth.protected, "api.auth.protected")
+    if "{tenant}" in path:
+        path = fill_path(path, in_path(ctx, path, sessions.for_account(ctx, 0)))
+    pair = base64.b64encode(f"maestro:{ctx.nonce}".encode()).decode()
+    rows = [(f"HEAD {path} without a token", ctx.http.request("HEAD", path))]
+    if auth.scheme.lower() != "basic":
+        basic = sessions.protected(ctx, {"Authorization": f"Basic {pair}"})
+        rows.append((f"GET {path} with a Basic login that nobody has", basic))
+    failure = auth.login.failure if auth.login is not None else None
+    return [row for row in rows if failure is None or (row[1].body and failure.encode() not in row[1].body)]
 
 
 def _no_tokens(ctx: Context, session: Session) -> list[tuple[str, str]]:

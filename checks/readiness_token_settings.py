@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from maestro_cli.api import Context, Evidence, Finding, check, failed, passed
+from maestro_cli.api import Context, Evidence, Finding, check, failed, passed, warned
 from maestro_cli.observe.reference_tokens import ALIKE_BITS, LEAST_BITS, differing_bits, most_bits
-from maestro_cli.observe.session import LOGIN_REQUESTS, Session, for_account
+from maestro_cli.observe.session import LOGIN_REQUESTS, Session, for_account, spare
 from maestro_cli.observe.tokens import Jwt, parse
 
 SLACK_S = 60
@@ -17,7 +17,8 @@ SLACK_S = 60
     "readiness.token-settings",
     component="security",
     priority="high",
-    requests=2 * LOGIN_REQUESTS,
+    last=True,
+    requests=3 * LOGIN_REQUESTS,
     faults=("jwt-access-long-lived", "token-algorithm-differs", "token-without-times"),
 )
 def token_settings(ctx: Context) -> Iterator[Finding]:
@@ -26,7 +27,8 @@ def token_settings(ctx: Context) -> Iterator[Finding]:
     Why: the settings file says 15 minutes; what counts is what the running service signs.
     Fails when: the access token of a login is signed with another algorithm than api.auth.algorithm, does not say when it
     ends, was issued at another time than now, or lives longer than api.auth.access_minutes; or it or the refresh token,
-    being no JSON Web Token, can be guessed: it holds less than 64 bits, or those of two accounts are almost the same.
+    being no JSON Web Token, can be guessed: it holds less than 64 bits, or those of two accounts are almost the same. It is a warning
+    where each login of an account is answered with the same one.
     Fix: deploy the settings that are meant (JWT_ALGORITHM, JWT_ACCESS_TOKEN_EXPIRE_MINUTES), or correct maestro.yaml; make
     tokens that are looked up of 128 bits from the system's random source (`secrets.token_urlsafe`).
     Source: RFC 7519 §4.1.4 and §4.1.6; RFC 8725 §3.1; OWASP ASVS 5.0 7.2.3, 9.1.2 and 9.2.1; CWE-330
@@ -37,6 +39,7 @@ def token_settings(ctx: Context) -> Iterator[Finding]:
     token = parse(session.access_token)
     if token is None:
         yield _guessable(ctx, session, "access", session.access_token)
+        yield _renewed(ctx, session)
         return
     auth = session.auth
     seen = Evidence("algorithm", token.algorithm, auth.algorithm)
@@ -45,6 +48,15 @@ def token_settings(ctx: Context) -> Iterator[Finding]:
     else:
         yield passed(f"The access token is signed with {auth.algorithm}.", seen)
     yield _times(token, session.issued_at, auth.access_minutes)
+
+
+def _renewed(ctx: Context, session: Session) -> Finding:
+    """Whether a second login makes a second token: one that stays the same is stolen for good."""
+    same = spare(ctx).access_token == session.access_token
+    seen = Evidence("the token of another login", "the same" if same else "another one", "another one")
+    if same:
+        return warned("Each login of an account is answered with the same token.", seen)
+    return passed("Each login is answered with a token of its own.", seen)
 
 
 def _guessable(ctx: Context, session: Session, kind: str, token: str) -> Finding:

@@ -11,7 +11,7 @@ from maestro_cli.observe.session import LOGIN_REQUESTS, Session
     "security.inactive-account",
     component="security",
     priority="medium",
-    requests=2 * LOGIN_REQUESTS + 2,
+    requests=3 * LOGIN_REQUESTS + 2,
     faults=("inactive-accepted", "inactive-account-active"),
 )
 def inactive_account(ctx: Context) -> Finding:
@@ -44,5 +44,10 @@ def inactive_account(ctx: Context) -> Finding:
     wrong, usual = sessions.attempt(ctx, account.username, sessions.wrong_word(ctx)), sessions.wrong_password(ctx)
     told = Evidence(f"login of {account.username} with a wrong password", str(wrong.status), str(usual.status))
     if wrong.status != usual.status and wrong.status < 500 and 429 not in (wrong.status, usual.status):
-        return warned(f"That {account.username} is deactivated is told to whoever has no password.", told, seen, known)
+        # Where nobody's name is answered in that way as well, it is security.user-enumeration's to tell.
+        nobody = sessions.attempt(ctx, f"maestro-probe-{ctx.nonce}", sessions.wrong_word(ctx))
+        if nobody.status != wrong.status:
+            return warned(
+                f"That {account.username} is deactivated is told to whoever has no password.", told, seen, known
+            )
     return passed(f"The deactivated account {account.username} is refused.", seen, told, known)

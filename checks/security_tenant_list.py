@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from urllib.parse import quote
 
 from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, failed, passed
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.endpoint import fill, with_query
 from maestro_cli.observe.http import Answer
-from maestro_cli.observe.session import LOGIN_REQUESTS
+from maestro_cli.observe.session import LOGIN_REQUESTS, Session
 from maestro_cli.observe.tenant_objects import (
     OBJECT_REQUESTS,
     Owned,
+    delete,
     holds_id,
     list_of,
     lists,
+    make,
     names_tenant,
     settings_of,
     shared_object,
@@ -24,6 +28,7 @@ from maestro_cli.observe.tenant_objects import (
 FIELDS = 3
 """Most fields of the configured body that are tried as filters."""
 SEARCHES = ("q", "search")
+_TOTAL = re.compile(r"total|count|^size$|results$", re.IGNORECASE)
 
 
 @check(
@@ -31,8 +36,9 @@ SEARCHES = ("q", "search")
     component="multi_tenancy",
     priority="critical",
     writes=True,
-    requests=2 * LOGIN_REQUESTS + OBJECT_REQUESTS + 5 + FIELDS + len(SEARCHES),
-    faults=("tenant-list-leaks", "tenant-list-unscoped", "tenant-filter-unscoped"),
+    last=True,
+    requests=2 * LOGIN_REQUESTS + 3 * OBJECT_REQUESTS + 8 + FIELDS + len(SEARCHES),
+    faults=("tenant-list-leaks", "tenant-list-unscoped", "tenant-filter-unscoped", "tenant-total-unscoped"),
 )
 def tenant_list(ctx: Context) -> Finding:
     """A list holds the objects of one's own tenant only.
@@ -40,7 +46,7 @@ def tenant_list(ctx: Context) -> Finding:
     Why: a query without its WHERE looks right in every test that has one tenant.
     Fails when: the list at api.isolation.list, asked for by the second account, holds the object that the first one has
     just made: as it is, or filtered by a field of the object (`?name=…`, after api.isolation.create.body) or by its id,
-    searched (`?q=…`), or with a limit of its own.
+    searched (`?q=…`), or with a limit of its own; or a total in it follows what the other tenant makes and deletes.
     Fix: add the tenant to the query in one place that no query passes by, or let row-level security do it.
     Source: OWASP API1:2023; OWASP ASVS 5.0 8.2.2
     """
@@ -80,9 +86,48 @@ def tenant_list(ctx: Context) -> Finding:
         return failed(
             f"The list of {stranger.account.username}, filtered by {found}, holds another tenant's object.", *evidence
         )
+    if (counted := _counted(ctx, stranger, evidence)) is not None:
+        return failed(f"The list of {stranger.account.username} counts other tenants' objects ({counted}).", *evidence)
     if not 200 <= answer.status < 300:
         raise ControlFailed(f"{stranger.account.username} has no list at all: GET {path} is answered {answer.status}")
     return passed(f"The list of {stranger.account.username} holds nothing of another tenant.", *evidence)
+
+
+def _counted(ctx: Context, stranger: Session, evidence: list[Evidence]) -> str | None:
+    """The name of a total in the stranger's list that follows what the other tenant makes and deletes; None where none does.
+
+    Two at a time, forth and back: what somebody of the stranger's own tenant does meanwhile doesn't look like that.
+    """
+    before = totals(list_of(ctx, stranger, stranger))
+    if not before:
+        return None
+    owner = sessions.for_account(ctx, 0)
+    owned = [make(ctx, owner, f"c{number}") for number in range(2)]
+    between = totals(list_of(ctx, stranger, stranger))
+    if settings_of(ctx).delete is not None:
+        for item in owned:
+            delete(ctx, owner, item.id)
+    after = totals(list_of(ctx, stranger, stranger)) if settings_of(ctx).delete is not None else before
+    follows = [name for name, total in before.items() if between.get(name) == total + 2 and after.get(name) == total]
+    seen = ", ".join(f"{name}: {total}, then {between.get(name)}" for name, total in before.items())
+    evidence.append(Evidence("totals of its list, while the other tenant makes two objects", seen, "unchanged"))
+    return follows[0] if follows else None
+
+
+def totals(answer: Answer) -> dict[str, int]:
+    """What a list says of how many there are: `total`, `count`, `meta.total_items`, X-Total-Count."""
+    found = {name: int(value) for name, value in answer.headers.items() if _TOTAL.search(name) and value.isdigit()}
+    if (ranged := re.search(r"/(\d+)$", answer.header("content-range") or "")) is not None:
+        found["content-range"] = int(ranged.group(1))
+    document = answer.json()
+    inner = [document, *(document.values() if isinstance(document, Mapping) else ())]
+    for part in (item for item in inner if isinstance(item, Mapping)):
+        found |= {
+            str(name): value
+            for name, value in part.items()
+            if _TOTAL.search(str(name)) and isinstance(value, int) and not isinstance(value, bool)
+        }
+    return found
 
 
 def _filtered(ctx: Context, owned: Owned, plain: Answer, evidence: list[Evidence]) -> list[str]:

@@ -226,6 +226,11 @@ DATABASE: dict[str, Outside] = {
         ("DROP VIEW maestro_fault",),
         turns("security.tenant-rls"),
     ),
+    "rls-function-around": Outside(
+        ("CREATE FUNCTION maestro_fault() RETURNS SETOF projects LANGUAGE sql SECURITY DEFINER AS 'TABLE projects'",),
+        ("DROP FUNCTION maestro_fault()",),
+        turns(warned=("security.tenant-rls",)),
+    ),
     "rls-table-unnamed": Outside(
         (
             "CREATE TABLE maestro_fault AS SELECT tenant_id, name FROM projects",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
 import secrets
@@ -54,6 +55,8 @@ class Application:
             token = str(secrets.randbelow(10**8))
         if "counted" in self.faults:
             token = f"{4_711_000 + len(self.issued):032d}"
+        if "of-the-account" in self.faults:
+            token = hashlib.sha256(body["user"].encode()).hexdigest()
         if "of-the-hour" in self.faults:
             token = "5f4dcc3b5aa765d61d8327deb882cf99"
         self.issued.add(token)
@@ -113,6 +116,12 @@ def test_tokens_as_configured(project: Path) -> None:
 )
 def test_tokens_that_can_be_guessed(project: Path, fault: str, word: str) -> None:
     expect(look("readiness.token-settings", project, Application("looked-up", fault)), "fail", word)
+
+
+def test_a_token_that_stays_the_same_is_a_warning(project: Path) -> None:
+    result = look("readiness.token-settings", project, Application("looked-up", "of-the-account"))
+    expect(result, "warn", "Each login of an account is answered with the same token")
+    expect(look("readiness.token-settings", project, Application("looked-up")), "pass", "a token of its own")
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ class HalfClosed(OtherService):
             return Said(405, b"{}")
         if path.startswith("/v2/"):
             asked = replace(asked, path=asked.path.removeprefix("/v2"))
-        said = self._said(asked, path)
+        said = self._otherwise(asked, self._said(asked, path), path)
         headers = {**said.headers, **self._cross_origin(asked, path)}
         if self.half == "cors-any-origin-on-errors" and said.status >= 400 and "origin" in asked.headers:
             headers["Access-Control-Allow-Origin"] = asked.headers["origin"]
@@ -91,6 +91,19 @@ class HalfClosed(OtherService):
         if self.half == "cookie-weaker-after-refresh" and path.endswith("/renew") and said.status == 200:
             cookie = str(said.headers.get("Set-Cookie", "")).replace("; HttpOnly", "")
             return Said(200, said.body, {**said.headers, "Set-Cookie": cookie})
+        return said
+
+    def _otherwise(self, asked: Asked, said: Said, path: str) -> Said:
+        """What is open for another method or another scheme, and what a list counts."""
+        if not path.endswith("/notes"):
+            return said
+        basic = asked.headers.get("authorization", "").startswith("Basic ")
+        if (self.half == "head-open" and asked.method == "HEAD") or (self.half == "basic-open" and basic):
+            return Said(200, b"{}", said.headers)
+        if self.half in ("tenant-total-unscoped", "total-of-its-own") and asked.method == "GET" and said.status == 200:
+            document = json.loads(said.body)
+            counted = self.objects if self.half == "tenant-total-unscoped" else document["notes"]
+            return Said(200, json.dumps({**document, "total": len(counted)}).encode(), said.headers)
         return said
 
     def _written(self, row: dict[str, Any], body: dict[str, Any], said: Said, *, whole: bool) -> Said:
@@ -137,6 +150,9 @@ HALVES: dict[str, tuple[str, tuple[str, ...]]] = {
     "refusal-shows-object": ("security.tenant-read", ("reads the object",)),
     "token-errors-told": ("security.malformed-body", ("a token that is none",)),
     "tenant-filter-unscoped": ("security.tenant-list", ("filtered by text",)),
+    "tenant-total-unscoped": ("security.tenant-list", ("counts other tenants' objects (total)",)),
+    "head-open": ("readiness.authentication", ("HEAD /v2/notes without a token is accepted",)),
+    "basic-open": ("readiness.authentication", ("a Basic login that nobody has",)),
     "tenant-filter-by-id": ("security.tenant-list", ("filtered by id",)),
     "cookie-weaker-after-refresh": ("security.cookies", ("sid lacks HttpOnly", "the refresh")),
     "dump-exposed": ("security.exposure", ("/backup.sql",)),
@@ -153,6 +169,10 @@ HALVES: dict[str, tuple[str, tuple[str, ...]]] = {
 def test_what_is_closed_at_one_place_only_is_found(project: Path, half: str) -> None:
     check, words = HALVES[half]
     expect(probed(project, half, check), "fail", *words)
+
+
+def test_a_total_of_ones_own_is_no_leak(project: Path) -> None:
+    expect(probed(project, "total-of-its-own", "security.tenant-list"), "pass", "totals of its list", "unchanged")
 
 
 @pytest.mark.parametrize("half", HALVES)

@@ -66,7 +66,8 @@ class Connections:
             # Whoever refuses a large body may hang up before all of it was sent, and have answered.
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 connection.request(method, _encoded(target), body=body, headers=dict(headers))
-            return Opened(self, connection, connection.getresponse())
+            # Some servers send a body behind the answer to a HEAD: on a kept connection it would be the next answer.
+            return Opened(self, connection, connection.getresponse(), keep=method != "HEAD")
         except BaseException:
             connection.close()
             raise
@@ -110,8 +111,10 @@ class Connections:
 class Opened:
     """An answer whose head has been read."""
 
-    def __init__(self, connections: Connections, connection: HTTPConnection, response: HTTPResponse) -> None:
-        self._connections, self._connection, self._response = connections, connection, response
+    def __init__(
+        self, connections: Connections, connection: HTTPConnection, response: HTTPResponse, *, keep: bool
+    ) -> None:
+        self._connections, self._connection, self._response, self._keep = connections, connection, response, keep
         self.status = response.status
         self.headers: list[tuple[str, str]] = response.headers.items()
 
@@ -136,7 +139,10 @@ class Opened:
                     if missing:
                         raise IncompleteRead(b"".join(chunks), missing)
                     self._response.close()
-                    self._connections.keep(self._connection)
+                    if self._keep:
+                        self._connections.keep(self._connection)
+                    else:
+                        self._connection.close()
                     return b"".join(chunks), False
                 chunks.append(chunk)
                 size += len(chunk)

@@ -42,6 +42,23 @@ def tenant_schema(ctx: Context) -> TenantSchema:
     return ctx.shared("tenant-schema", lambda: _read(ctx))
 
 
+def functions_around(ctx: Context) -> list[tuple[str, str]]:
+    """Functions that the application's role may call and that run as somebody for whom no policy holds, and what each does."""
+    from maestro_cli.tenants.reach_functions import function_leaks
+
+    schema = tenant_schema(ctx)
+    with ctx.database.transaction() as cursor:
+        cursor.execute("SELECT current_user")
+        parameters = {
+            "role": cursor.fetchone()[0],
+            "schema": schema.spec.schema,
+            "tables": [table.name for table in schema.spec.tables],
+        }
+        session: Any = _Statements(cursor)
+        found = function_leaks(session, schema.spec, parameters, set())
+        return [(row.object, row.message) for row in found if row.kind in ("definer-function", "leakproof-function")]
+
+
 class _Statements:
     """What the tenants engine asks of a session, on a cursor of ours: read-only, rolled back, with a timeout."""
 
