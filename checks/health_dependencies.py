@@ -6,6 +6,7 @@ import re
 from datetime import datetime
 
 from maestro_cli.api import Context, Evidence, Finding, check, errored, failed, passed, skipped
+from maestro_cli.observe import login as logins
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.health_report import words
 
@@ -39,7 +40,7 @@ def dependencies(ctx: Context) -> Finding:
     Source: Google SRE Book, Monitoring Distributed Systems (black-box monitoring); PostgreSQL manual, pg_stat_activity
     """
     api = ctx.require(ctx.settings.api, "api")
-    auth = sessions.settings_of(ctx)
+    auth = logins.settings_of(ctx)
     ctx.require(auth.protected, "api.auth.protected")
     ctx.require(ctx.settings.database, "database")
     path = api.health_path

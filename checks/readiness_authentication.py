@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 
 from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, failed, passed
+from maestro_cli.observe import login as logins
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.control import outcome, protected_answers
 from maestro_cli.observe.endpoint import fill_path
@@ -40,7 +41,7 @@ def authentication(ctx: Context) -> Finding:
     Fix: compare the password's hash before a token is issued; guard every route that is not meant for everybody.
     Source: OWASP ASVS 5.0 6.3.1 and 8.3.1; OWASP API2:2023, Broken Authentication
     """
-    auth = sessions.settings_of(ctx)
+    auth = logins.settings_of(ctx)
     path = ctx.require(auth.protected, "api.auth.protected")
     accounts = auth.accounts[:MAXIMUM_ACCOUNTS]
     looked = protected_answers(ctx)
@@ -77,7 +78,7 @@ def authentication(ctx: Context) -> Finding:
         for name, answer in _otherwise(ctx):
             rows.append((name, answer))
             opened += [name] if 200 <= answer.status < 300 and not answer.truncated else []
-    if sessions.tokens_in(ctx, wrong) is not None:
+    if logins.tokens_in(ctx, wrong) is not None:
         opened.append("the login with a wrong password")
     elif wrong.status >= 500:
         crashed.append("the login with a wrong password")
@@ -92,7 +93,7 @@ def authentication(ctx: Context) -> Finding:
 
 def _otherwise(ctx: Context) -> list[tuple[str, Answer]]:
     """Asked without a token in another way than the guard may expect: by HEAD, and with a name and password that nobody has."""
-    auth = sessions.settings_of(ctx)
+    auth = logins.settings_of(ctx)
     path = ctx.require(auth.protected, "api.auth.protected")
     if "{tenant}" in path:
         path = fill_path(path, in_path(ctx, path, sessions.for_account(ctx, 0)))

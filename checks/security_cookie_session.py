@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 
 from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, combine, failed, passed, warned
+from maestro_cli.observe import login as logins
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.control import CONTROL_REQUESTS, control, outcome
 from maestro_cli.observe.http import Answer
@@ -70,7 +71,7 @@ def cookie_session(ctx: Context) -> Finding:
     Source: OWASP ASVS 5.0 3.5.1, 3.3.2 and 7.2.4; OWASP CSRF Prevention Cheat Sheet; CWE-352, CWE-384
     """
     control(ctx)
-    place = sessions.cookie_of(sessions.settings_of(ctx))
+    place = logins.cookie_of(logins.settings_of(ctx))
     if place is None:
         return _beside_header(ctx)
     findings = [_chosen(ctx, place)]
@@ -177,14 +178,14 @@ def _same_site(answer: Answer, place: str) -> str | None:
 
 def _chosen(ctx: Context, place: str) -> Finding:
     """Log in with a session that was there before, and look whether it is the one that is logged in."""
-    auth = sessions.settings_of(ctx)
-    page = sessions.new_page(ctx)
+    auth = logins.settings_of(ctx)
+    page = logins.new_page(ctx)
     jar = {place: f"maestro{ctx.nonce}", **(page.cookies if page is not None else {})}
     before = {"Cookie": "; ".join(f"{name}={value}" for name, value in jar.items())}
     ctx.redact.add([jar[place]])
     account = auth.accounts[0]
     answer = sessions.attempt(ctx, account.username, account.password.reveal(), page=page, headers=before)
-    if sessions.login_refused(auth, answer):
+    if logins.login_refused(auth, answer):
         raise ControlFailed(f"the login with a session of its own beside it is answered {answer.status}")
     after = cookies_of(answer).get(place)
     seen = Evidence("the session that was there before the login", "another one afterwards", "another one afterwards")

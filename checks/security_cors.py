@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from maestro_cli.api import Context, Evidence, Finding, NotConfigured, check, combine, errored, failed, passed, warned
+from maestro_cli.observe import login as logins
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.closed_place import closed_place
 from maestro_cli.observe.http import Answer
@@ -82,10 +83,10 @@ def _token_header(ctx: Context, inside: str, origin: str, token: Mapping[str, st
 def _refused_login(ctx: Context) -> list[Finding]:
     """The answer to a login of nobody's: errors are often answered by another layer, and POST by another rule."""
     try:
-        sessions.settings_of(ctx)
+        logins.settings_of(ctx)
     except NotConfigured:
         return []
-    answer = sessions.attempt(ctx, sessions.stranger(ctx), sessions.wrong_word(ctx), headers={"Origin": HOSTILE})
+    answer = sessions.attempt(ctx, sessions.stranger(ctx), logins.wrong_word(ctx), headers={"Origin": HOSTILE})
     return [_judge(HOSTILE, "refused login", answer)]
 
 

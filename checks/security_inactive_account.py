@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from maestro_cli.api import Context, Evidence, Finding, check, errored, failed, passed, warned
+from maestro_cli.observe import login as logins
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.session import LOGIN_REQUESTS, Session
 
@@ -24,7 +25,7 @@ def inactive_account(ctx: Context) -> Finding:
     Fix: join the user's and the tenant's state into the query that finds the user, at the login and at every token's check.
     Source: OWASP ASVS 5.0 7.4.2; CWE-613
     """
-    auth = sessions.settings_of(ctx)
+    auth = logins.settings_of(ctx)
     account = ctx.require(auth.inactive_account, "api.auth.inactive_account")
     ctx.require(account.password.reveal() or None, "the password of api.auth.inactive_account")
     # The control: an active account does get in.
@@ -32,20 +33,20 @@ def inactive_account(ctx: Context) -> Finding:
     known = Evidence(f"control: login of {control.account.username}", str(control.answer.status), "let in")
     answer = sessions.attempt(ctx, account.username, account.password.reveal())
     seen = Evidence(f"login of {account.username}", str(answer.status), "refused")
-    tokens = sessions.tokens_in(ctx, answer)
+    tokens = logins.tokens_in(ctx, answer)
     if tokens is not None:
         session = sessions.named(ctx, Session(-1, account, auth, tokens, answer, control.issued_at))
         ctx.cleanup.add(f"session of {account.username}", lambda: sessions.log_out(ctx, session), order=1)
         return failed(f"The deactivated account {account.username} is let in.", seen, known)
-    if answer.status >= 500 or answer.status == 429 or not sessions.login_refused(auth, answer):
+    if answer.status >= 500 or answer.status == 429 or not logins.login_refused(auth, answer):
         return errored(
             f"The login of {account.username} is answered {answer.status}, which is no refusal.", seen, known
         )
-    wrong, usual = sessions.attempt(ctx, account.username, sessions.wrong_word(ctx)), sessions.wrong_password(ctx)
+    wrong, usual = sessions.attempt(ctx, account.username, logins.wrong_word(ctx)), sessions.wrong_password(ctx)
     told = Evidence(f"login of {account.username} with a wrong password", str(wrong.status), str(usual.status))
     if wrong.status != usual.status and wrong.status < 500 and 429 not in (wrong.status, usual.status):
         # Where nobody's name is answered in that way as well, it is security.user-enumeration's to tell.
-        nobody = sessions.attempt(ctx, f"maestro-probe-{ctx.nonce}", sessions.wrong_word(ctx))
+        nobody = sessions.attempt(ctx, f"maestro-probe-{ctx.nonce}", logins.wrong_word(ctx))
         if nobody.status != wrong.status:
             return warned(
                 f"That {account.username} is deactivated is told to whoever has no password.", told, seen, known

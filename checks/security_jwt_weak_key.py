@@ -8,7 +8,7 @@ from pathlib import Path
 
 from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, errored, failed, passed
 from maestro_cli.observe.control import SIGNED_REQUESTS, Trial, attempt_all, real_token, signatures_checked
-from maestro_cli.observe.session import settings_of
+from maestro_cli.observe.login import settings_of
 from maestro_cli.observe.tokens import HASHES, Jwt, crack, forge
 
 WORDS = Path(__file__).with_name("weak_jwt_secrets.txt")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, failed, passed
+from maestro_cli.observe import login as logins
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.http import Answer
-from maestro_cli.observe.session import Session, Tokens
+from maestro_cli.observe.login import Tokens
+from maestro_cli.observe.session import Session
 from maestro_cli.observe.tokens import encode64, parse, unsigned
 
 
@@ -89,7 +91,7 @@ def _opens(ctx: Context, session: Session, name: str) -> bool:
 
 def _use(ctx: Context, session: Session, token: str, issued: Tokens | None = None) -> tuple[Answer, Tokens | None]:
     answer = sessions.refresh(ctx, token, session, issued)
-    return answer, sessions.tokens_in(ctx, answer)
+    return answer, logins.tokens_in(ctx, answer)
 
 
 def _seen(answer: Answer, tokens: Tokens | None) -> str:

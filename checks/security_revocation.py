@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from maestro_cli.api import Context, Evidence, Finding, check, failed, passed
+from maestro_cli.observe import login as logins
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.control import outcome
 from maestro_cli.observe.revocation import REVOCATION_REQUESTS, logged_out
@@ -44,7 +45,7 @@ def revocation(ctx: Context) -> Finding:
         return failed(f"After the log-out the token is not refused but answered {story.after.status}.", *evidence)
     if story.session.refresh_token is not None and auth.refresh is not None:
         answer = sessions.refresh(ctx, story.session.refresh_token, story.session)
-        alive = sessions.tokens_in(ctx, answer) is not None
+        alive = logins.tokens_in(ctx, answer) is not None
         evidence.append(Evidence("refresh after the log-out", f"{answer.status}{', with new tokens' * alive}", "401"))
         if alive:
             return failed("The refresh token still works after its owner has logged out.", *evidence)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from maestro_cli.api import Context, Evidence, Finding, check, combine, failed, passed, refusals
+from maestro_cli.observe import login as logins
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.control import CONTROL_REQUESTS, control, judge
 
@@ -39,7 +40,7 @@ def token_type(ctx: Context) -> Finding:
     ]
     if session.auth.refresh is not None:
         answer = sessions.refresh(ctx, session.access_token, session)
-        issued = sessions.tokens_in(ctx, answer) is not None
+        issued = logins.tokens_in(ctx, answer) is not None
         evidence = Evidence(
             f"access token at {session.auth.refresh.path} ({sessions.fingerprint(session.access_token)})",
             f"{answer.status}{', with new tokens' if issued else ''}",

@@ -7,6 +7,7 @@ from math import comb
 from statistics import median
 
 from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, failed, passed
+from maestro_cli.observe import login as logins
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.http import Answer
 from maestro_cli.observe.session import LOGIN_REQUESTS
@@ -58,12 +59,12 @@ def user_enumeration(ctx: Context) -> Finding:
     session = sessions.for_account(ctx, 0)
     user = session.account.username
     stranger = sessions.stranger(ctx)
-    wrong = sessions.wrong_word(ctx)
+    wrong = logins.wrong_word(ctx)
     known, unknown = [sessions.wrong_password(ctx)], [sessions.attempt(ctx, stranger, wrong)]
     for _ in range(session.auth.wrong_passwords - 1):
         known.append(sessions.attempt(ctx, user, wrong))
         unknown.append(sessions.attempt(ctx, stranger, wrong))
-    if any(sessions.tokens_in(ctx, answer) is not None for answer in (known[0], unknown[0])):
+    if any(logins.tokens_in(ctx, answer) is not None for answer in (known[0], unknown[0])):
         raise ControlFailed("a wrong password is let in, so no refusals can be compared")
     away = next((answer.status for answer in known + unknown if answer.status in (502, 503, 504)), None)
     if away is not None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from maestro_cli.errors import NotConfigured
+from maestro_cli.observe import login as logins
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.errors import ControlFailed
 
@@ -23,7 +24,7 @@ def closed_place(ctx: Context) -> Iterator[tuple[str, Mapping[str, str]]]:
     from maestro_cli.observe.tenant_names import in_path
 
     try:
-        auth = sessions.settings_of(ctx)
+        auth = logins.settings_of(ctx)
         if auth.protected is None:
             return
         session = sessions.for_account(ctx, 0)

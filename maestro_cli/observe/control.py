@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from maestro_cli.errors import NotConfigured
 from maestro_cli.model import Evidence
+from maestro_cli.observe import login as logins
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe import tokens
 from maestro_cli.observe.errors import ControlFailed
@@ -73,7 +74,7 @@ def protected_answers(ctx: Context) -> ProtectedAnswers:
 
 
 def _protected_answers(ctx: Context) -> ProtectedAnswers:
-    ctx.require(sessions.settings_of(ctx).protected, "api.auth.protected")
+    ctx.require(logins.settings_of(ctx).protected, "api.auth.protected")
     session = sessions.for_account(ctx, 0)
     return ProtectedAnswers(
         session,
@@ -224,7 +225,7 @@ def forger(ctx: Context) -> tuple[Jwt, Any]:
 
 def _forger(ctx: Context) -> tuple[Jwt, Any]:
     token = real_token(ctx)
-    auth = sessions.settings_of(ctx)
+    auth = logins.settings_of(ctx)
     secret = ctx.require(auth.secret, "api.auth.secret")
     key = tokens.signing_key(auth.algorithm, secret.reveal())
     again = _known(ctx, tokens.forge(token.header, token.claims, key))

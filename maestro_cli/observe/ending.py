@@ -13,8 +13,8 @@ from urllib.parse import urlencode, urlsplit
 
 from maestro_cli.observe.endpoint import fill, fill_path
 from maestro_cli.observe.errors import ControlFailed
+from maestro_cli.observe.login import DEFAULT_BODY
 from maestro_cli.observe.own_service import LOOPBACK, OwnService
-from maestro_cli.observe.session import DEFAULT_BODY
 
 if TYPE_CHECKING:
     from maestro_cli.config.api_settings import Endpoint

@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from maestro_cli.errors import NotConfigured
+from maestro_cli.observe import login as logins
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.endpoint import fill
 from maestro_cli.observe.errors import Unreachable
@@ -40,14 +41,14 @@ def malformed_answers(ctx: Context) -> list[tuple[str, Answer]]:
 
 
 def _malformed_answers(ctx: Context) -> list[tuple[str, Answer]]:
-    auth = sessions.settings_of(ctx)
+    auth = logins.settings_of(ctx)
     login = auth.login
     path = login.path if login is not None else ""
     method = (login.method if login is not None else None) or "POST"
     # What maestro.yaml writes for a login (an API key, say) and a page's token go with them, or nobody looks at the body.
     account = auth.accounts[0] if auth.accounts else None
     values = {} if account is None else {"username": account.username, "tenant": account.tenant or ""}
-    beside = {**fill((login.headers if login is not None else None) or {}, values), **sessions.page_headers(ctx)}
+    beside = {**fill((login.headers if login is not None else None) or {}, values), **logins.page_headers(ctx)}
     found: list[tuple[str, Answer]] = []
     for name, kind, body in BODIES:
         headers = {**beside, "Content-Type": kind}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from maestro_cli.errors import MaestroError
-from maestro_cli.observe.session import settings_of
+from maestro_cli.observe.login import settings_of
 
 if TYPE_CHECKING:
     from maestro_cli.observe.context import Context

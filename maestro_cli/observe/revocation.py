@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from maestro_cli.observe import login as logins
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.control import CONTROL_REQUESTS, control, outcome
 from maestro_cli.observe.errors import ControlFailed
@@ -43,7 +44,7 @@ def logged_out(ctx: Context) -> LoggedOut:
 
 
 def _logged_out(ctx: Context) -> LoggedOut:
-    auth = sessions.settings_of(ctx)
+    auth = logins.settings_of(ctx)
     endpoint = ctx.require(auth.logout, "api.auth.logout")
     path = ctx.require(auth.protected, "api.auth.protected")
     control(ctx)

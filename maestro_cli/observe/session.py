@@ -11,30 +11,30 @@ from collections.abc import Mapping
 from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
-from maestro_cli.observe.endpoint import dig, fill, fill_path, send
+from maestro_cli.observe.endpoint import fill, fill_path, send
 from maestro_cli.observe.errors import ControlFailed
 from maestro_cli.observe.http import Answer, overridden
-from maestro_cli.observe.token_headers import CSRF, cookie_headers, cookies_of, headers_with
+from maestro_cli.observe.login import (
+    Tokens,
+    login_of,
+    new_page,
+    send_login,
+    settings_of,
+    tokens_in,
+    why_not,
+    wrong_word,
+)
+from maestro_cli.observe.token_headers import CSRF, cookie_headers, headers_with
 from maestro_cli.records import record
 
 if TYPE_CHECKING:
-    from maestro_cli.config.api_settings import Account, Auth, Login
+    from maestro_cli.config.api_settings import Account, Auth
     from maestro_cli.observe.context import Context
     from maestro_cli.observe.login_page import LoginPage
 
-DEFAULT_BODY: Mapping[str, str] = {"username": "{username}", "password": "{password}"}
 LOGIN_REQUESTS = 3
 """What a session costs: the login, the log-out when the run ends, and once whether its other cookies are needed (two pages more
 where the login wants one)."""
-
-
-@record(frozen=True)
-class Tokens:
-    """What a login or a refresh answers with."""
-
-    access_token: str = field(repr=False)
-    refresh_token: str | None = field(repr=False)
-    cookies: Mapping[str, str] = field(repr=False)
 
 
 @record(frozen=True)
@@ -91,20 +91,6 @@ def fingerprint(token: str) -> str:
     return f"sha256:{hashlib.sha256(token.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
 
 
-def settings_of(ctx: Context) -> Auth:
-    """api.auth, with a login and an account.
-
-    Raises:
-        NotConfigured: Where one is missing.
-    """
-    api = ctx.require(ctx.settings.api, "api")
-    ctx.require(api.url, "api.url")
-    auth = ctx.require(api.auth, "api.auth")
-    ctx.require(auth.login, "api.auth.login")
-    ctx.require(auth.accounts, "api.auth.accounts")
-    return auth
-
-
 def for_account(ctx: Context, index: int = 0) -> Session:
     """The run's shared session of an account.
 
@@ -125,7 +111,7 @@ def fresh(ctx: Context, index: int = 0) -> Session:
     session, answer = enter(ctx, account, index)
     if session is None:
         raise ControlFailed(
-            f"the login of {account.username} at {_login(auth).path} {_why_not(auth, answer)}",
+            f"the login of {account.username} at {login_of(auth).path} {why_not(auth, answer)}",
             hint=f"Compare api.auth.login and api.auth.accounts[{index}] with what the service expects.",
         )
     return session
@@ -140,8 +126,8 @@ def enter(ctx: Context, account: Account, index: int = -1) -> tuple[Session | No
         index: Which of api.auth.accounts; -1 where it is none of them.
     """
     auth = settings_of(ctx)
-    page = _page(ctx, auth)
-    answer = _attempt(ctx, account.username, account.password.reveal(), page)
+    page = new_page(ctx)
+    answer = send_login(ctx, account.username, account.password.reveal(), page)
     tokens = tokens_in(ctx, answer)
     if tokens is None:
         return None, answer
@@ -157,7 +143,7 @@ def enter(ctx: Context, account: Account, index: int = -1) -> tuple[Session | No
 
 def _proven(ctx: Context, session: Session) -> Session:
     """The same session with what its writes have to show against forged requests: a login makes a new token of that kind."""
-    login = _login(session.auth)
+    login = login_of(session.auth)
     if login.csrf_path is None or not login.token.startswith("cookie:"):
         return session
     from maestro_cli.observe.login_page import login_page
@@ -194,7 +180,7 @@ def named(ctx: Context, session: Session) -> Session:
 def _beside(ctx: Context, session: Session) -> dict[str, str]:
     """The cookies to send beside a token: those against forged requests, and the others only where nothing opens without."""
     auth = session.auth
-    places = {_login(auth).token, _login(auth).refresh_token}
+    places = {login_of(auth).token, login_of(auth).refresh_token}
     others = {name: value for name, value in session.tokens.cookies.items() if f"cookie:{name}" not in places}
     twins = {name: value for name, value in others.items() if CSRF.search(name)}
     if len(twins) == len(others) or auth.protected is None:
@@ -215,71 +201,14 @@ def attempt(ctx: Context, username: str, password: str, *, page: LoginPage | Non
         options: How it is sent: `headers`, `source`, `query`, `expect_limit` of `endpoint.send`.
     """
     # One page does for all that is refused: nothing is renewed then.
-    page = page or ctx.shared("login-page", lambda: _page(ctx, settings_of(ctx)))
-    answer = _attempt(ctx, username, password, page, **options)
+    page = page or ctx.shared("login-page", lambda: new_page(ctx))
+    answer = send_login(ctx, username, password, page, **options)
     tokens = tokens_in(ctx, answer)
     if tokens is not None:
         account = settings_of(ctx).accounts[0]
         session = named(ctx, Session(0, account, settings_of(ctx), tokens, answer, time.time(), tokens.cookies))
         ctx.cleanup.add(f"session of {username}", lambda: log_out(ctx, session), order=1)
     return answer
-
-
-def page_headers(ctx: Context) -> dict[str, str]:
-    """What goes with any request to the login, so that it is not refused as forged before it is looked at."""
-    page = ctx.shared("login-page", lambda: _page(ctx, settings_of(ctx)))
-    return {} if page is None else page.headers
-
-
-def new_page(ctx: Context) -> LoginPage | None:
-    """A page of its own for one login; None where none is configured."""
-    return _page(ctx, settings_of(ctx))
-
-
-def cookie_of(auth: Auth) -> str | None:
-    """The name of the cookie that holds the session; None where tokens go in a header."""
-    place = _login(auth).token
-    return place.removeprefix("cookie:") if place.startswith("cookie:") else None
-
-
-def _page(ctx: Context, auth: Auth) -> LoginPage | None:
-    path = _login(auth).csrf_path
-    if path is None:
-        return None
-    from maestro_cli.observe.login_page import login_page
-
-    return login_page(ctx, path)
-
-
-def _attempt(ctx: Context, username: str, password: str, page: LoginPage | None, **options: Any) -> Answer:
-    login = _login(settings_of(ctx))
-    values = {"username": username, "password": password, **_tenant_of(ctx, username)}
-    api = ctx.require(ctx.settings.api, "api")
-    own = {name: value for name, value in (api.headers or {}).items() if "{tenant}" in value and "tenant" in values}
-    options["headers"] = {**fill(own, values), **options.get("headers", {})}
-    if page is None:
-        return send(ctx, login, values, default_body=DEFAULT_BODY, default_method="POST", **options)
-    headers = {**page.headers, **options.pop("headers", {})}
-    return send(
-        ctx,
-        login,
-        {**values, "csrf": page.token},
-        default_body=DEFAULT_BODY,
-        default_method="POST",
-        headers=headers,
-        extra={page.name: page.token} if page.name is not None and login.encoding == "form" else None,
-        **options,
-    )
-
-
-def _tenant_of(ctx: Context, username: str) -> dict[str, str]:
-    """What stands for {tenant} in a login: what is written at its account; a stranger's is the first account's."""
-    api = ctx.require(ctx.settings.api, "api")
-    auth = settings_of(ctx)
-    further = [auth.inactive_account, api.roles.account if api.roles is not None else None]
-    known = {row.username: row.tenant for row in (*further, *auth.accounts) if row is not None}
-    tenant = known.get(username) or auth.accounts[0].tenant
-    return {} if tenant is None else {"tenant": tenant}
 
 
 def wrong_password(ctx: Context) -> Answer:
@@ -291,11 +220,6 @@ def _wrong_password(ctx: Context) -> Answer:
     return attempt(ctx, settings_of(ctx).accounts[0].username, wrong_word(ctx))
 
 
-def wrong_word(ctx: Context) -> str:
-    """A password that nobody has, and that no rule about passwords refuses beforehand."""
-    return f"maestro-probe-{ctx.nonce}-Aa1!"
-
-
 def stranger(ctx: Context, suffix: str = "") -> str:
     """A name that nobody has, shaped like the first account's: an address of the same domain, or a name."""
     name, at, domain = settings_of(ctx).accounts[0].username.rpartition("@")
@@ -305,27 +229,6 @@ def stranger(ctx: Context, suffix: str = "") -> str:
 def spare(ctx: Context) -> Session:
     """A session of the first account for the probes that may end it; one at a time, so not before the last phase."""
     return ctx.shared("spare-session", lambda: fresh(ctx, 0))
-
-
-def login_refused(auth: Auth, answer: Answer) -> bool:
-    """Whether a login's answer means no, also where the API says so with a 200."""
-    failure = auth.login.failure if auth.login is not None else None
-    if answer.status >= 400:
-        return True
-    return failure is not None and failure.encode() in answer.body
-
-
-def tokens_in(ctx: Context, answer: Answer) -> Tokens | None:
-    """The tokens in a login's or refresh's answer, or None where it holds none. The redactor is told of them."""
-    auth = settings_of(ctx)
-    login = _login(auth)
-    if login_refused(auth, answer):
-        return None
-    cookies = cookies_of(answer)
-    access = _find(login.token, answer, cookies)
-    refresh = _find(login.refresh_token, answer, cookies) if login.refresh_token else None
-    ctx.redact.add([value for value in (access, refresh, *cookies.values()) if value])
-    return None if access is None else Tokens(access, refresh, cookies)
 
 
 def refresh(ctx: Context, refresh_token: str, session: Session, issued: Tokens | None = None) -> Answer:
@@ -343,7 +246,7 @@ def refresh(ctx: Context, refresh_token: str, session: Session, issued: Tokens |
     from maestro_cli.observe.tenant_names import in_request
 
     endpoint = ctx.require(session.auth.refresh, "api.auth.refresh")
-    place = _login(session.auth).refresh_token or ""
+    place = login_of(session.auth).refresh_token or ""
     headers = dict(session.named)
     if place.startswith("cookie:"):
         headers = session.headers
@@ -403,27 +306,3 @@ def with_token(ctx: Context, token: str, index: int = 0) -> Answer:
     """GET api.auth.protected with a token in the access token's place."""
     session = for_account(ctx, index)
     return protected(ctx, session.headers_with(token), session)
-
-
-def _login(auth: Auth) -> Login:
-    assert auth.login is not None  # noqa: S101 - settings_of has required it
-    return auth.login
-
-
-def _find(place: str, answer: Answer, cookies: Mapping[str, str]) -> str | None:
-    if place.startswith("cookie:"):
-        return cookies.get(place.removeprefix("cookie:"))
-    if place.startswith("header:"):
-        value = answer.header(place.removeprefix("header:"))
-        return None if value is None else value.rpartition(" ")[2]
-    found: Any = dig(answer.json(), place)
-    # Some answer with the whole header: `"token": "Bearer eyJ…"`.
-    return found.rpartition(" ")[2] or None if isinstance(found, str) else None
-
-
-def _why_not(auth: Auth, answer: Answer) -> str:
-    if answer.status >= 400:
-        return f"is answered {answer.status}"
-    if login_refused(auth, answer):
-        return f"is refused (answered {answer.status} with api.auth.login.failure in the body)"
-    return f"is answered {answer.status} without a token at api.auth.login.token ({_login(auth).token})"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from maestro_cli.observe import login as logins
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.endpoint import dig, fill, fill_path, send
 from maestro_cli.observe.errors import ControlFailed
@@ -44,7 +45,7 @@ def settings_of(ctx: Context) -> Isolation:
     Raises:
         NotConfigured: Without it, or without two accounts.
     """
-    auth = sessions.settings_of(ctx)
+    auth = logins.settings_of(ctx)
     if len(auth.accounts) < 2:
         ctx.require(None, "api.auth.accounts[1], an account of another tenant,")
     api = ctx.require(ctx.settings.api, "api")
