@@ -21,7 +21,6 @@ from maestro_cli.observe.tenant_rows import prove_rows
         "rls-table-unnamed",
         "rls-tenant-preset",
         "app-role-bypasses-rls",
-        "rls-function-around",
     ),
 )
 def tenant_rls(ctx: Context) -> Finding:

@@ -215,3 +215,34 @@ def test_a_target_is_encoded_once(asked: str, sent: bytes) -> None:
     with server(serve) as url, client(url) as connections:
         ask(connections, asked)
     assert seen[0].split(b"\r\n")[0] == b"GET " + sent + b" HTTP/1.1"
+
+
+def test_a_body_behind_the_answer_to_a_head_is_not_the_next_answer() -> None:
+    def serve(connection: socket.socket, _number: int) -> None:
+        while (head := request_of(connection)) != b"":
+            said = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+            connection.sendall(said)
+            time.sleep(0.05 if head.startswith(b"HEAD") else 0)
+            connection.sendall(b"no" if head.startswith(b"HEAD") else b"ok")
+
+    with server(serve) as url, client(url) as connections:
+        for method, body in (("HEAD", b""), ("GET", b"ok")):
+            opened = connections.send(method, "/", None, {}, 3)
+            assert opened.read(time.perf_counter() + 3) == (body, False)
+
+
+def test_one_that_is_still_in_use_at_the_end_is_closed_afterwards() -> None:
+    def serve(connection: socket.socket, _number: int) -> None:
+        request_of(connection)
+        connection.sendall(OK)
+        ended.append(connection.recv(1) == b"")
+        done.set()
+
+    ended, done = list[bool](), threading.Event()
+    with server(serve) as url:
+        connections = Connections(url, None, None)
+        opened = connections.send("GET", "/", None, {}, 3)
+        connections.close()
+        assert opened.read(time.perf_counter() + 3) == (b"ok", False)
+        assert done.wait(3)
+        assert ended == [True]

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from check_support import context, load_check
-from other_service import OtherService, Shape, configuration
+from other_service import SAFE, OtherService, Shape, configuration
 from small_api import Asked, Said, serving
 from test_probes_other_services import ALWAYS, asking, findings
 
@@ -33,14 +33,14 @@ class Gated(OtherService):
         if preflight:
             assert "x-api-key" not in asked.headers, "no browser sends a page's headers with a preflight"
         elif asked.headers.get("x-api-key") != KEY.reveal():
-            return Said(401, b'{"error": "who asks?"}')
+            return Said(401, b'{"error": "who asks?"}', SAFE)
         if path.startswith("/notes") and not preflight:
             named = asked.headers.get("x-company")
             if named is None:
-                return Said(400, b'{"error": "whose?"}')
+                return Said(400, b'{"error": "whose?"}', SAFE)
             token = tokens.parse(self._bearer(asked) or "")
             if token is not None and not self.believes and named != str(token.claims.get("org_id")):
-                return Said(403, b'{"error": "not yours"}')
+                return Said(403, b'{"error": "not yours"}', SAFE)
             if self.believes:
                 asked = replace(asked, headers={**asked.headers, "x-tenant-id": named})
         return super().__call__(asked)

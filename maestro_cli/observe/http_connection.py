@@ -41,6 +41,7 @@ class Connections:
         self._tls = tls_context(ca_file) if parts.scheme == "https" else None
         self._idle: deque[HTTPConnection] = deque()
         self._lock = threading.Lock()
+        self._closed = False
 
     def send(
         self, method: str, target: str, body: bytes | None, headers: Mapping[str, str], timeout_s: float
@@ -75,15 +76,16 @@ class Connections:
     def keep(self, connection: HTTPConnection) -> None:
         """Keep a connection for the next request, where the server does."""
         with self._lock:
-            if connection.sock is not None and len(self._idle) < MAXIMUM_IDLE:
+            # A check that ran out of its time may still be at it when the run has ended.
+            if connection.sock is not None and len(self._idle) < MAXIMUM_IDLE and not self._closed:
                 self._idle.append(connection)
                 return
         connection.close()
 
     def close(self) -> None:
-        """Close those that nobody uses."""
+        """Close those that nobody uses; those in use are closed as soon as they are not."""
         with self._lock:
-            idle, self._idle = self._idle, deque()
+            idle, self._idle, self._closed = self._idle, deque(), True
         for connection in idle:
             connection.close()
 
