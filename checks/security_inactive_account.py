@@ -42,13 +42,16 @@ def inactive_account(ctx: Context) -> Finding:
         return errored(
             f"The login of {account.username} is answered {answer.status}, which is no refusal.", seen, known
         )
-    wrong, usual = sessions.attempt(ctx, account.username, logins.wrong_word(ctx)), sessions.wrong_password(ctx)
-    told = Evidence(f"login of {account.username} with a wrong password", str(wrong.status), str(usual.status))
-    if wrong.status != usual.status and wrong.status < 500 and 429 not in (wrong.status, usual.status):
-        # Where nobody's name is answered in that way as well, it is security.user-enumeration's to tell.
-        nobody = sessions.attempt(ctx, f"maestro-probe-{ctx.nonce}", logins.wrong_word(ctx))
-        if nobody.status != wrong.status:
-            return warned(
-                f"That {account.username} is deactivated is told to whoever has no password.", told, seen, known
-            )
+    usual = sessions.wrong_password(ctx)
+    told = Evidence("its refusal beside that of a wrong password", f"{answer.status} and {usual.status}", "the same")
+    if usual.status not in (answer.status, 429):
+        wrong = sessions.attempt(ctx, account.username, logins.wrong_word(ctx))
+        told = Evidence(f"login of {account.username} with a wrong password", str(wrong.status), str(usual.status))
+        if wrong.status != usual.status and wrong.status < 500 and wrong.status != 429:
+            # Where nobody's name is answered in that way as well, it is security.user-enumeration's to tell.
+            nobody = sessions.attempt(ctx, sessions.stranger(ctx), logins.wrong_word(ctx))
+            if nobody.status != wrong.status:
+                return warned(
+                    f"That {account.username} is deactivated is told to whoever has no password.", told, seen, known
+                )
     return passed(f"The deactivated account {account.username} is refused.", seen, told, known)
