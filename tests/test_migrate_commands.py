@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import pkgutil
 import subprocess
 from pathlib import Path
@@ -26,6 +27,10 @@ def ask(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(maestro(folder, "migrate", *arguments), capture_output=True, text=True, check=False)
 
 
+def timeless(plan: str) -> str:
+    return re.sub(r"\d+ (?:m?s|min)\b", "a time", plan)
+
+
 def test_plan_apply_status_verify_rollback(ready: Path) -> None:
     plan = ask(ready, "plan")
     assert plan.returncode == 0, plan.stderr
@@ -37,7 +42,8 @@ def test_plan_apply_status_verify_rollback(ready: Path) -> None:
     assert ask(ready, "status").returncode == 1
     assert ask(ready, "verify").returncode == 1
     dry = ask(ready, "apply", "--dry-run")
-    assert dry.stdout == plan.stdout
+    # Between the two the server may have counted the rows anew, and the expected times follow.
+    assert timeless(dry.stdout) == timeless(plan.stdout)
     assert ask(ready, "status").returncode == 1
     done = ask(ready, "apply", "--json")
     assert done.returncode == 0, done.stderr
