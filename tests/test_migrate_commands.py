@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
-import re
 import pkgutil
+import re
 import subprocess
 from pathlib import Path
 
