@@ -15,6 +15,7 @@ from test_probes_other_services import ALWAYS, asking, findings
 
 from maestro_cli.model import Component, Report
 from maestro_cli.observe import tokens
+from maestro_cli.observe.http import overridden
 from maestro_cli.redaction import Secret
 from maestro_cli.runner import Plan, run
 from maestro_cli.scoring import GateRule
@@ -81,3 +82,9 @@ def test_the_services_own_header_believed_is_found_by_its_name(project: Path) ->
     assert set(found) == {*ALWAYS, load_check("security.tenant-spoofing").id}
     assert "X-Company" in found["security.tenant-spoofing"]
     assert service.objects == {}
+
+
+def test_a_header_is_sent_once_however_its_name_is_written() -> None:
+    usual = {"User-Agent": "maestro", "X-Org-Id": "1"}
+    assert overridden(usual, {"X-Org-ID": "2"}) == {"User-Agent": "maestro", "X-Org-ID": "2"}
+    assert overridden({}, {"X-Org-Id": "1", "x-org-id": "2"}) == {"x-org-id": "2"}
