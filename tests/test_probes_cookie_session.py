@@ -71,6 +71,7 @@ def looked(folder: Path, fault: str = "") -> CheckResult:
             ctx.close()
             assert ctx.cleanup.left == []
             assert service.notes == {}
+            assert not [row for row in service.kept.values() if row["user"]] or fault, "every session is logged out"
 
 
 def test_a_careful_service(project: Path) -> None:

@@ -207,6 +207,7 @@ def attempt(ctx: Context, username: str, password: str, *, page: LoginPage | Non
     if tokens is not None:
         account = settings_of(ctx).accounts[0]
         session = named(ctx, Session(0, account, settings_of(ctx), tokens, answer, time.time(), tokens.cookies))
+        session = _proven(ctx, session)  # a log-out may want to be seen not to be forged
         ctx.cleanup.add(f"session of {username}", lambda: log_out(ctx, session), order=1)
     return answer
 
