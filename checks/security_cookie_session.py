@@ -12,7 +12,7 @@ from maestro_cli.observe.control import CONTROL_REQUESTS, control, outcome
 from maestro_cli.observe.http import Answer
 from maestro_cli.observe.session import LOGIN_REQUESTS, Session
 from maestro_cli.observe.tenant_objects import OBJECT_REQUESTS, create, delete, get, make, settings_of, update
-from maestro_cli.observe.token_headers import CSRF, cookies_of
+from maestro_cli.observe.token_headers import CSRF, attributes_of, cookies_of
 from maestro_cli.records import record
 
 ELSEWHERE = "https://maestro-probe.invalid"
@@ -168,9 +168,8 @@ def _attempted(ctx: Context, what: str, actor: Session, made: str) -> Answer | N
 def _same_site(answer: Answer, place: str) -> str | None:
     """The cookie's SameSite, where it keeps the cookie back."""
     for header, value in answer.all_headers:
-        first, *rest = value.split(";")
-        if header == "set-cookie" and first.partition("=")[0].strip() == place:
-            given = {part.strip().partition("=")[0].lower(): part.strip().partition("=")[2] for part in rest}
+        name, _, given = attributes_of(value)
+        if header == "set-cookie" and name == place:
             found = given.get("samesite", "").capitalize()
             return found if found in ("Lax", "Strict") else None
     return None

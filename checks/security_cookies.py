@@ -9,6 +9,7 @@ from maestro_cli.observe import session as sessions
 from maestro_cli.observe.answers import ANSWER_REQUESTS, answers
 from maestro_cli.observe.http import Answer
 from maestro_cli.observe.session import LOGIN_REQUESTS, for_account
+from maestro_cli.observe.token_headers import attributes_of
 
 FLAGS = ("Secure", "HttpOnly", "SameSite")
 
@@ -69,9 +70,8 @@ def _refreshed(ctx: Context) -> list[tuple[str, Answer]]:
 
 def _judge(value: str, *, https: bool) -> tuple[str, list[str], list[str]]:
     """The cookie's name, what it has and what it lacks; no name where the header deletes a cookie."""
-    first, *rest = value.split(";")
-    name, _, content = first.strip().partition("=")
-    attributes = {part.strip().partition("=")[0].lower(): part.strip().partition("=")[2].lower() for part in rest}
+    name, content, given = attributes_of(value)
+    attributes = {attribute: written.lower() for attribute, written in given.items()}
     if not content.strip('"') or attributes.get("max-age") == "0":
         return "", [], []
     lacking = []

@@ -11,7 +11,16 @@ from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, fa
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.endpoint import fill_path
 from maestro_cli.observe.session import LOGIN_REQUESTS
-from maestro_cli.observe.tenant_names import FURTHER, HEADERS, QUERIES, bodies, header_names, in_path, query_names
+from maestro_cli.observe.tenant_names import (
+    FURTHER,
+    HEADERS,
+    QUERIES,
+    bodies,
+    header_names,
+    in_path,
+    in_request,
+    query_names,
+)
 from maestro_cli.observe.tenant_objects import (
     OBJECT_REQUESTS,
     Owned,
@@ -25,7 +34,6 @@ from maestro_cli.observe.tenant_objects import (
     shows,
     strangers_list,
     strangers_read,
-    tenant_in,
     tenant_named,
     update,
 )
@@ -255,7 +263,7 @@ def _tells(ctx: Context, owned: Owned) -> bool:
 def _in_place(ctx: Context, owned: Owned, evidence: list[Evidence]) -> list[str]:
     """Making an object where the path (or the configured body or header) names the tenant: there the owner's is named."""
     settings, stranger = settings_of(ctx), sessions.for_account(ctx, 1)
-    if not tenant_in(ctx, settings.create, owned.owner):
+    if not in_request(ctx, settings.create, owned.owner):
         return []
     made, answer = create(ctx, stranger, "t", of=owned.owner)
     crossed = made is not None and _crossed(ctx, owned, made)

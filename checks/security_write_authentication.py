@@ -10,6 +10,7 @@ from maestro_cli.observe.control import CONTROL_REQUESTS, changed, control, forg
 from maestro_cli.observe.endpoint import send
 from maestro_cli.observe.http import Answer
 from maestro_cli.observe.session import LOGIN_REQUESTS, Session, fingerprint
+from maestro_cli.observe.tenant_names import in_request
 from maestro_cli.observe.tenant_objects import (
     OBJECT_REQUESTS,
     Owned,
@@ -21,7 +22,6 @@ from maestro_cli.observe.tenant_objects import (
     path_of,
     settings_of,
     shows,
-    tenant_in,
     update,
 )
 from maestro_cli.observe.tokens import encode64, forge, parse, unsigned
@@ -106,7 +106,7 @@ def _made(ctx: Context, owned: Owned, headers: Mapping[str, str], name: str, evi
     """Whether an object is made so, which its id in the answer tells; it is deleted when the run ends."""
     endpoint = settings_of(ctx).create
     nonce = f"{ctx.nonce}a{len(evidence)}"
-    values = {"nonce": nonce, **tenant_in(ctx, endpoint, owned.owner)}
+    values = {"nonce": nonce, **in_request(ctx, endpoint, owned.owner)}
     answer = send(ctx, endpoint, values, default_method="POST", headers=headers)
     evidence.append(Evidence(f"making an object with {name}", str(answer.status), "401"))
     made = object_id(ctx, answer, nonce) if outcome(owned.owner.auth, answer) == "accepted" else None
@@ -154,7 +154,7 @@ def _tokens(ctx: Context, session: Session) -> Iterator[tuple[str, str]]:
 
 def _change(ctx: Context, owned: Owned, headers: Mapping[str, str]) -> Answer:
     endpoint = ctx.require(settings_of(ctx).update, "api.isolation.update")
-    values = {"nonce": f"{ctx.nonce}ax", "id": owned.id, **tenant_in(ctx, endpoint, owned.owner)}
+    values = {"nonce": f"{ctx.nonce}ax", "id": owned.id, **in_request(ctx, endpoint, owned.owner)}
     return send(ctx, endpoint, values, default_method="PATCH", headers=headers)
 
 

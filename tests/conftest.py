@@ -65,6 +65,17 @@ def database(postgres_server: EmbeddedPostgres) -> Iterator[str]:
         connection.close()
 
 
+@pytest.fixture
+def role(database: str) -> Iterator[str]:
+    """Name of a role without rights and without login, for the application in that database; dropped afterwards."""
+    from check_support import run_sql
+
+    name = f"app_{secrets.token_hex(4)}"
+    run_sql(database, f"CREATE ROLE {name}")
+    yield name
+    run_sql(database, f"DROP OWNED BY {name}", f"DROP ROLE {name}")
+
+
 @pytest.fixture(scope="session")
 def reference_platform(
     postgres_server: EmbeddedPostgres, valkey_server: EmbeddedValkey, tmp_path_factory: pytest.TempPathFactory

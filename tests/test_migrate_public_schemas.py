@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -50,14 +48,6 @@ INSERT INTO film_actor SELECT id, 1 FROM actor;
 INSERT INTO booking VALUES (1, '[2026-01-01, 2026-02-01)', 'ABCD');
 INSERT INTO payment SELECT i, '2026-05-05'::timestamptz + i * interval '90 days', id, 1 FROM actor, generate_series(1, 20) i;
 """
-
-
-@pytest.fixture
-def role(database: str) -> Iterator[str]:
-    name = f"app_{secrets.token_hex(4)}"
-    run(database, f"CREATE ROLE {name}")
-    yield name
-    run(database, f"DROP OWNED BY {name}", f"DROP ROLE {name}")
 
 
 @pytest.mark.parametrize("schema", ["mlflow", "odd"])

@@ -37,14 +37,6 @@ def rows(url: str) -> list[tuple[object, ...]]:
     return [row for table in TABLES for row in run(url, f"SELECT count(*), min(id::text), max(id::text) FROM {table}")]
 
 
-@pytest.fixture
-def role(database: str) -> Iterator[str]:
-    name = f"app_{secrets.token_hex(4)}"
-    run(database, f"CREATE ROLE {name}")
-    yield name
-    run(database, f"DROP OWNED BY {name}", f"DROP ROLE {name}")
-
-
 @pytest.mark.parametrize("contract", [False, True])
 def test_forward_back_forward(
     database: str, postgres_server: EmbeddedPostgres, tenancy: Tenancy, contract: bool

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -71,14 +69,6 @@ QUOTED = Tenancy(
     unique="per_tenant",
     composite_keys=True,
 )
-
-
-@pytest.fixture
-def role(database: str) -> Iterator[str]:
-    name = f"app_{secrets.token_hex(4)}"
-    run(database, f"CREATE ROLE {name}")
-    yield name
-    run(database, f"DROP OWNED BY {name}", f"DROP ROLE {name}")
 
 
 def whole(role: str) -> Tenancy:

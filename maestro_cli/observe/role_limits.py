@@ -10,6 +10,7 @@ from maestro_cli.observe import tenant_objects
 from maestro_cli.observe.endpoint import dig, send
 from maestro_cli.observe.errors import ControlFailed
 from maestro_cli.observe.session import Session
+from maestro_cli.observe.tenant_names import in_request
 
 if TYPE_CHECKING:
     from maestro_cli.config.api_settings import Account, Endpoint, Roles
@@ -64,7 +65,7 @@ def try_forbidden(ctx: Context, endpoint: Endpoint, limited: Session, number: in
     """
     first = sessions.for_account(ctx, 0)
     suffix = f"f{number}"
-    values = {"nonce": ctx.nonce + suffix, "id": "", **tenant_objects.tenant_in(ctx, endpoint, first)}
+    values = {"nonce": ctx.nonce + suffix, "id": "", **in_request(ctx, endpoint, first)}
     if "{id}" in endpoint.path or "{id}" in str(endpoint.body):
         values["id"] = tenant_objects.make(ctx, first, suffix).id
     limited_answer = _send(ctx, endpoint, values, limited, first)

@@ -16,7 +16,7 @@ from maestro_cli.observe.http import Answer
 from maestro_cli.observe.tenant_names import Tenant, in_path, in_request, tenant_of
 
 if TYPE_CHECKING:
-    from maestro_cli.config.api_settings import Endpoint, Isolation
+    from maestro_cli.config.api_settings import Isolation
     from maestro_cli.observe.context import Context
     from maestro_cli.observe.session import Session
 
@@ -87,11 +87,6 @@ def names_tenant(path: str | None) -> bool:
     return path is not None and "{tenant}" in path
 
 
-def tenant_in(ctx: Context, endpoint: Endpoint, session: Session) -> dict[str, str]:
-    """What stands for {tenant} in a request's path, body or headers."""
-    return in_request(ctx, endpoint, session)
-
-
 def make(ctx: Context, owner: Session, suffix: str, extra: Mapping[str, Any] | None = None) -> Owned:
     """Make an object and read it back. It is deleted when the run ends.
 
@@ -133,7 +128,7 @@ def create(
 ) -> tuple[str | None, Answer]:
     """Make an object, in the tenant of `of` or the maker's; its id, or None where it was refused. It is deleted in the end."""
     isolation = settings_of(ctx)
-    values = {"nonce": ctx.nonce + suffix, **tenant_in(ctx, isolation.create, of or owner)}
+    values = {"nonce": ctx.nonce + suffix, **in_request(ctx, isolation.create, of or owner)}
     sent = {**owner.headers, **(headers or {})}
     answer = send(ctx, isolation.create, values, default_method="POST", headers=sent, extra=extra, query=query)
     if not 200 <= answer.status < 300:
@@ -235,7 +230,7 @@ def update(
     if method is not None:
         whole = {**(settings_of(ctx).create.body or {}), **(endpoint.body or {})} if method == "PUT" else endpoint.body
         endpoint = replace(endpoint, method=method, body=whole)
-    values = {"nonce": nonce, "id": made, **tenant_in(ctx, endpoint, of or _makers(ctx)[made])}
+    values = {"nonce": nonce, "id": made, **in_request(ctx, endpoint, of or _makers(ctx)[made])}
     sent = {**actor.headers, **(headers or {})}
     return send(ctx, endpoint, values, default_method="PATCH", headers=sent, extra=extra)
 

@@ -51,3 +51,11 @@ def cookies_of(answer: Answer) -> dict[str, str]:
                 continue
             found.update({key: morsel.value for key, morsel in jar.items() if morsel.value})
     return found
+
+
+def attributes_of(set_cookie: str) -> tuple[str, str, dict[str, str]]:
+    """A Set-Cookie header's name, content and attributes, their names in lower case (RFC 6265 §5.2)."""
+    first, *rest = set_cookie.split(";")
+    name, _, content = first.strip().partition("=")
+    pairs = (part.strip().partition("=") for part in rest)
+    return name, content, {attribute.lower(): value for attribute, _, value in pairs}
