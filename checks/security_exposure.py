@@ -19,6 +19,7 @@ _INSIDE = (
 """What a debug page holds."""
 _VARIABLES = r"^(\s*#.*\n|\s*\n)*\s*(export\s+)?[A-Z][A-Z0-9_]*\s*="
 _DUMP = r"(?im)^(-- .*\bdump\b|create table |insert into )"
+_LOG = r"(?m)^.{0,80}\b(ERROR|WARN(ING)?|INFO|DEBUG|CRITICAL)\b|Traceback \(most recent call last\)|^\S+ \S+ \S+ \[\d+/\w+/\d{4}"
 PATHS: tuple[tuple[str, str], ...] = (
     ("/.git/HEAD", r"^(ref: refs/|[0-9a-f]{40}\s*$)"),
     ("/.git/config", r"(?m)^\s*\[(core|remote)\b"),
@@ -28,12 +29,20 @@ PATHS: tuple[tuple[str, str], ...] = (
     # Apache, nginx; Python; Go.
     ("/", r"(?i)<title>(index of|directory listing for) /|<pre>\s*<a href=\"[^\"]+\">"),
     ("/static/", r"(?i)<title>(index of|directory listing for) /"),
-    *((path, r"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----") for path in ("/key.pem", "/certs/key.pem")),
-    ("/db.sqlite3", r"^SQLite format 3"),
+    *((path, r"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----") for path in ("/key.pem", "/certs/key.pem", "/server.key")),
+    ("/.aws/credentials", r"(?mi)^\s*aws_(access_key_id|secret_access_key)\b"),
+    ("/.htpasswd", r"(?m)^[^\s:]+:(\$|\{SHA\})"),
+    *((path, r"^SQLite format 3") for path in ("/db.sqlite3", "/database.sqlite", "/app.db")),
     ("/silk/", r"(?i)<title>silky?\b"),
     ("/.DS_Store", r"Bud1"),
     ("/package.json", r"\"(dependencies|devDependencies|scripts)\"\s*:"),
+    ("/requirements.txt", r"(?m)^[A-Za-z][\w.-]*(\[[\w,-]*\])?\s*([=<>~!]=|\s*$)"),
+    ("/Dockerfile", r"(?m)^FROM \S"),
     ("/docker-compose.yml", r"(?m)^services:"),
+    *((path, _LOG) for path in ("/app.log", "/logs/app.log", "/error.log", "/debug.log")),
+    # Django's and Symfony's, in which every request is kept.
+    ("/__debug__/", r"(?i)djdt|debug toolbar"),
+    ("/_profiler", r"(?i)<title>[^<]*symfony profiler"),
     ("/metrics", r"(?m)^# (HELP|TYPE) "),
     ("/debug/pprof/", r"(?i)goroutine|pprof"),
     ("/debug/vars", r"\"(cmdline|memstats|argv|env(iron)?)\""),
@@ -54,7 +63,16 @@ PATHS: tuple[tuple[str, str], ...] = (
     *((path, _SECRETS) for path in ("/env", "/config", "/config.json", "/appsettings.json")),
 )
 """Path, and what its content looks like if it is there."""
-DOCUMENTATION = (("/openapi.json", r"\"(openapi|swagger)\"\s*:"),)
+_SCHEMA = r"\"(openapi|swagger)\"\s*:|^(openapi|swagger):"
+_TRIES = r"(?i)swagger-?ui|<redoc\b|redoc\.standalone|<rapi-doc\b|@scalar/|<title>[^<]*(swagger|redoc|graphi?ql)"
+"""Pages in which one tries an API."""
+DOCUMENTATION = (
+    *((path, _SCHEMA) for path in ("/openapi.json", "/openapi.yaml", "/swagger.json", "/v3/api-docs", "/api-docs")),
+    ("/swagger/v1/swagger.json", _SCHEMA),
+    *((path, _TRIES) for path in ("/docs", "/swagger", "/swagger-ui/", "/api-docs/", "/redoc", "/graphql")),
+)
+"""What explains the whole API; a warning, and in production only."""
+_INTROSPECTION = {"query": "{__schema{queryType{name}}}"}
 _CREDENTIALS = re.compile(
     rb"[a-z][a-z0-9+.-]{1,20}://[^\s/:@\"'<>]{0,64}:[^\s/:@\"'<>*{}$]{1,128}@[\w\[]"
     rb"|\bjdbc:[^\s\"'<>]{1,300}[?&;]password=[^\s\"'<>&;*{}$]"
@@ -71,7 +89,7 @@ _VERSION = re.compile(r"[A-Za-z][\w.+-]*[/ (]v?\d+(\.\d+)+|^\d+(\.\d+)+$")
     "security.exposure",
     component="security",
     priority="high",
-    requests=GOOD_REQUESTS + MISSING_REQUESTS + 2 * (len(PATHS) + len(DOCUMENTATION)) + 2,
+    requests=GOOD_REQUESTS + MISSING_REQUESTS + 2 * (len(PATHS) + len(DOCUMENTATION)) + 4,
     deadline_s=20,
     faults=(
         "trace-echo",
@@ -89,10 +107,10 @@ def exposure(ctx: Context) -> Finding:
 
     Why: a repository or an .env file hands over the keys; metrics and debug pages tell an attacker where to look.
     Fails when: TRACE echoes the request, or /.git/HEAD, /.env (or its copies), a database dump, package.json or another
-    file of the checkout, a list of files, /metrics or a debug page is served, under api.url or under the host's root; a
+    file of the checkout, a key, a log, a list of files, /metrics or a debug page is served, under api.url or under the host's root; a
     404 is a debug page; a good answer names an address with its password; or the answer of api.auth.login or
-    api.auth.protected holds a password's hash. Versions in the Server header, and openapi.json in production, are
-    warnings.
+    api.auth.protected holds a password's hash. Versions in the Server header are a warning, and so is in
+    production what explains the API to anybody: its OpenAPI document, a page to try it in, GraphQL introspection.
     Fix: serve a folder of its own and never the checkout; ask for a token at /metrics; refuse TRACE; switch debug mode
     off.
     Source: OWASP ASVS 5.0 13.4.1 to 13.4.6; CWE-527, CWE-538
@@ -117,6 +135,7 @@ def exposure(ctx: Context) -> Finding:
         open_ += [f"{'a list of files at ' * (path == '/')}{path} is served"] if seen else []
     if ctx.environment == "production":
         weak += [f"{path} is served" for path, pattern in DOCUMENTATION if _looked_up(ctx, path, pattern, evidence)]
+        weak += ["/graphql tells its whole schema"] if _introspected(ctx, evidence) else []
     if _CREDENTIALS.search(good.body):
         evidence.append(Evidence(f"body of {name}", "an address with a password in it", "nothing of the inside"))
         open_.append(f"{name} tells a password")
@@ -159,6 +178,16 @@ def _looked_up(ctx: Context, path: str, pattern: str, evidence: list[Evidence]) 
                 evidence.append(Evidence(f"GET {path}", "200, with what it is known for", "404"))
                 return True
     evidence.append(Evidence(f"GET {path}", " and ".join(str(answer.status) for answer, _ in places), "404"))
+    return False
+
+
+def _introspected(ctx: Context, evidence: list[Evidence]) -> bool:
+    """Whether a GraphQL service tells its schema to nobody in particular (OWASP GraphQL Cheat Sheet)."""
+    for from_root in (False, True)[: 1 + bool(ctx.http.prefix)]:
+        answer = ctx.http.request("POST", "/graphql", json_body=_INTROSPECTION, from_root=from_root)
+        if answer.status == 200 and b'"__schema"' in answer.body and b'"queryType"' in answer.body:
+            evidence.append(Evidence("POST /graphql, asked for its schema", "200, with it", "refused"))
+            return True
     return False
 
 

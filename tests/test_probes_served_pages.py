@@ -17,6 +17,12 @@ SERVED = {
     "/rails/info/routes": b"<title>Action Controller: Exception caught</title><table><th>Helper<th>HTTP Verb</table>",
     "/sidekiq": b"<!doctype html><title>[STAGING] Sidekiq</title>",
     "/h2-console": b"<html><title>H2 Console</title></html>",
+    "/requirements.txt": b"flask==3.1.0\ngunicorn\n",
+    "/Dockerfile": b"FROM python:3.12-slim\nCOPY . .\n",
+    "/logs/app.log": b"2026-11-23 10:00:00,123 ERROR shop.orders could not be saved\n",
+    "/error.log": b"Traceback (most recent call last):\n",
+    "/.htpasswd": b"ann:$apr1$Zq8d2f1x$PbVhkhiRzpRm2h1bT5C0r1\n",
+    "/.aws/credentials": b"[default]\naws_access_key_id = AKIAEXAMPLE\n",
 }
 
 
@@ -28,6 +34,53 @@ def test_a_page_of_the_inside_is_an_exposure(project: Path, path: str) -> None:
     with serving(service) as port:
         result = run_check("security.exposure", context(project, f"api: {{url: 'http://127.0.0.1:{port}'}}\n"))
     expect(result, "fail", f"{path} is served")
+
+
+PAGE = b"<!doctype html><title>Orders - Swagger UI</title><div id='swagger-ui'></div>"
+EXPLAINS = {
+    "/openapi.yaml": b"openapi: 3.1.0\ninfo: {title: Orders}\n",
+    "/v3/api-docs": b'{"openapi": "3.0.1", "paths": {}}',
+    "/swagger/v1/swagger.json": b'{"swagger": "2.0"}',
+    "/docs": PAGE,
+    "/api-docs/": PAGE,
+    "/redoc": b"<!DOCTYPE html><title>Orders</title><redoc spec-url='/openapi.json'></redoc>",
+    "/graphql": b"<!doctype html><title>GraphiQL</title>",
+}
+
+
+@pytest.mark.parametrize("path", EXPLAINS)
+@pytest.mark.parametrize("environment", ["production", "staging"])
+def test_what_explains_the_api_is_a_warning_in_production(project: Path, path: str, environment: str) -> None:
+    def service(asked: Asked) -> Said:
+        return Said() if asked.path == "/health" else Said(200, EXPLAINS[path]) if asked.path == path else Said(404)
+
+    with serving(service) as port:
+        said = context(project, f"service: {{environment: {environment}}}\napi: {{url: 'http://127.0.0.1:{port}'}}\n")
+        result = run_check("security.exposure", said)
+    if environment == "production":
+        expect(result, "warn", f"{path} is served")
+    else:
+        expect(result, "pass")
+
+
+@pytest.mark.parametrize("introspects", [True, False])
+@pytest.mark.parametrize("prefix", ["", "/api"])
+def test_graphql_introspection_is_a_warning_in_production(project: Path, *, introspects: bool, prefix: str) -> None:
+    def service(asked: Asked) -> Said:
+        if asked.path == f"{prefix}/health":
+            return Said()
+        if (asked.method, asked.path) != ("POST", "/graphql"):
+            return Said(404)
+        told = {"data": {"__schema": {"queryType": {"name": "Query"}}}}
+        refused = {"errors": [{"message": 'GraphQL introspection is not allowed, but the query contained "__schema"'}]}
+        return Said(200, json.dumps(told if introspects else refused).encode())
+
+    with serving(service) as port:
+        url = f"http://127.0.0.1:{port}{prefix}"
+        result = run_check(
+            "security.exposure", context(project, f"service: {{environment: production}}\napi: {{url: '{url}'}}\n")
+        )
+    expect(result, "warn" if introspects else "pass", *["its whole schema"] * introspects)
 
 
 def test_health_alone_of_an_actuator_is_none(project: Path) -> None:
