@@ -52,6 +52,43 @@ def test_one_right_too_many(valkey_server: EmbeddedValkey, project: Path, rule: 
     look(valkey_server, project, f"{ORDINARY} {rule}", "fail", f"may {words}")
 
 
+STRICT = "+@read +@write +@connection -@dangerous"
+"""The rights that the check's own remedy names: without +@transaction, there is no MULTI."""
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ("+flushall", "FLUSHALL"),
+        ("+flushdb", "FLUSHDB"),
+        ("+config|get", "CONFIG GET"),
+        ("+config|set", "CONFIG SET"),
+        ("+acl|setuser", "ACL SETUSER"),
+        ("+replicaof", "REPLICAOF"),
+        ("+swapdb", "SWAPDB"),
+        ("+shutdown", "SHUTDOWN"),
+    ],
+)
+def test_one_right_too_many_without_transactions(
+    valkey_server: EmbeddedValkey, project: Path, rule: str, words: str
+) -> None:
+    import redis
+
+    admin: Any = redis.Redis.from_url(valkey_server.admin_url.reveal())
+    users = admin.execute_command("ACL", "USERS")
+    admin.set("kept-by-the-probe", "1")
+    look(valkey_server, project, f"{STRICT} {rule}", "fail", f"may {words}")
+    assert admin.get("kept-by-the-probe") == b"1"
+    assert admin.execute_command("ACL", "USERS") == users
+    assert admin.info("replication")["role"] == "master"
+    admin.delete("kept-by-the-probe")
+    admin.close()
+
+
+def test_the_user_that_the_remedy_names(valkey_server: EmbeddedValkey, project: Path) -> None:
+    look(valkey_server, project, STRICT, "pass", "neither forget everything")
+
+
 def test_listing_every_key_stops_everybody_else(valkey_server: EmbeddedValkey, project: Path) -> None:
     look(valkey_server, project, f"{ORDINARY} +keys", "warn", "may KEYS")
 

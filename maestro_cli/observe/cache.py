@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from maestro_cli.errors import MaestroError
 from maestro_cli.observe.errors import Unreachable
 from maestro_cli.redaction import Secret
 
@@ -56,22 +55,40 @@ class Cache:
         except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
             raise Unreachable(REDIS, f"{_reason(error)} at {self.address}") from None
 
-    def queued(self, commands: Sequence[Sequence[str]]) -> list[str | None]:
+    def queued(self, commands: Sequence[Sequence[str]]) -> list[str | None] | None:
         """Which commands this user may send: queued in a MULTI that is discarded, so that none of them is run.
 
         Returns:
-            For each, the server's refusal (`NOPERM …`), or None where it was queued.
+            For each, the server's refusal (`NOPERM …`), or None where it was queued; no list at all where the user may
+            not open a transaction.
 
         Raises:
             Unreachable: When the connection breaks.
-            MaestroError: When the user may not open a transaction.
+        """
+        begun, *refusals = self.refusals((("MULTI",), *commands, ("DISCARD",)), stop_at_first=True)
+        return refusals[:-1] if begun is None else None
+
+    def refusals(self, commands: Sequence[Sequence[str]], *, stop_at_first: bool = False) -> list[str | None]:
+        """What the server says against each of these commands, sent in one connection that is closed behind them.
+
+        Args:
+            commands: What is sent, and run where it may be.
+            stop_at_first: Send nothing more when the first one is refused.
+
+        Returns:
+            For each that was sent, the server's error, or None where it answered.
+
+        Raises:
+            Unreachable: When the connection breaks.
         """
         import redis
 
         connection = self.client.connection_pool.get_connection()
         refusals: list[str | None] = []
         try:
-            for command in (("MULTI",), *commands, ("DISCARD",)):
+            for command in commands:
+                if stop_at_first and refusals[:1] not in ([], [None]):
+                    break
                 connection.send_command(*command)
                 try:
                     connection.read_response()
@@ -83,9 +100,7 @@ class Cache:
         finally:
             connection.disconnect()  # whatever was queued is forgotten with it
             self.client.connection_pool.release(connection)
-        if refusals[0] is not None:
-            raise MaestroError(f"the service's Redis user may not open a transaction ({refusals[0][:60]})")
-        return refusals[1:-1]
+        return refusals
 
     def close(self) -> None:
         """Close every connection."""
