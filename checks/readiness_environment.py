@@ -28,6 +28,7 @@ from maestro_cli.observe.not_found import is_fallback_page
 
 _PAGE = re.compile(rb"swagger[- ]?ui|elements-api|scalar", re.IGNORECASE)
 _DESCRIPTION = re.compile(rb'"(?:openapi|swagger)"\s*:\s*"|^\s*(?:openapi|swagger):\s', re.MULTILINE)
+_GRAPHICAL = re.compile(rb"<title>[^<]*(graphi?ql|apollo)|graphiql(\.min)?\.(js|css)|graphql-playground", re.IGNORECASE)
 _EITHER = re.compile(_PAGE.pattern + b"|" + _DESCRIPTION.pattern, re.IGNORECASE | re.MULTILINE)
 _DOCS = {
     "/docs": _EITHER,
@@ -51,6 +52,8 @@ _DOCS = {
         ("/swagger.json", "/swagger/doc.json", "/v3/api-docs", "/documentation/json", "/swagger/v1/swagger.json"),
         _DESCRIPTION,
     ),
+    **dict.fromkeys(("/openapi.yaml", "/openapi.yml", "/swagger.yaml"), _DESCRIPTION),
+    **dict.fromkeys(("/graphql", "/graphiql", "/playground"), _GRAPHICAL),
     **dict.fromkeys(("/api-json", "/docs-json"), _DESCRIPTION),
     "/schema": re.compile(_EITHER.pattern + b"|redoc", re.IGNORECASE | re.MULTILINE),
     **dict.fromkeys(("/schema/openapi.json", "/schema/", "/api/schema/"), _DESCRIPTION),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from maestro_cli.api import Context, ControlFailed, Evidence, Finding, NotConfigured, check, failed, passed, warned
 from maestro_cli.observe.answers import GOOD_REQUESTS, good_answer, trace_in
@@ -63,15 +65,12 @@ PATHS: tuple[tuple[str, str], ...] = (
     *((path, _SECRETS) for path in ("/env", "/config", "/config.json", "/appsettings.json")),
 )
 """Path, and what its content looks like if it is there."""
-_SCHEMA = r"\"(openapi|swagger)\"\s*:|^(openapi|swagger):"
-_TRIES = r"(?i)swagger-?ui|<redoc\b|redoc\.standalone|<rapi-doc\b|@scalar/|<title>[^<]*(swagger|redoc|graphi?ql)"
-"""Pages in which one tries an API."""
-DOCUMENTATION = (
-    *((path, _SCHEMA) for path in ("/openapi.json", "/openapi.yaml", "/swagger.json", "/v3/api-docs", "/api-docs")),
-    ("/swagger/v1/swagger.json", _SCHEMA),
-    *((path, _TRIES) for path in ("/docs", "/swagger", "/swagger-ui/", "/api-docs/", "/redoc", "/graphql")),
-)
-"""What explains the whole API; a warning, and in production only."""
+DOCUMENTATION = (("/openapi.json", r"\"(openapi|swagger)\"\s*:"),)
+"""Where most frameworks describe the whole API; readiness.environment looks where others do."""
+_DOCUMENTS = ("/openapi.json", "/swagger.json")
+MAXIMUM_DOCUMENTED = 3
+"""Most paths of a document that are asked for."""
+_DEBUG = re.compile(r"(?i)(^|[/_-])debug($|[/_-])")
 _INTROSPECTION = {"query": "{__schema{queryType{name}}}"}
 _CREDENTIALS = re.compile(
     rb"[a-z][a-z0-9+.-]{1,20}://[^\s/:@\"'<>]{0,64}:[^\s/:@\"'<>*{}$]{1,128}@[\w\[]"
@@ -89,7 +88,10 @@ _VERSION = re.compile(r"[A-Za-z][\w.+-]*[/ (]v?\d+(\.\d+)+|^\d+(\.\d+)+$")
     "security.exposure",
     component="security",
     priority="high",
-    requests=GOOD_REQUESTS + MISSING_REQUESTS + 2 * (len(PATHS) + len(DOCUMENTATION)) + 4,
+    requests=GOOD_REQUESTS
+    + MISSING_REQUESTS
+    + 2 * (len(PATHS) + len(DOCUMENTATION) + len(_DOCUMENTS) * (1 + MAXIMUM_DOCUMENTED))
+    + 4,
     deadline_s=20,
     faults=(
         "trace-echo",
@@ -107,10 +109,10 @@ def exposure(ctx: Context) -> Finding:
 
     Why: a repository or an .env file hands over the keys; metrics and debug pages tell an attacker where to look.
     Fails when: TRACE echoes the request, or /.git/HEAD, /.env (or its copies), a database dump, package.json or another
-    file of the checkout, a key, a log, a list of files, /metrics or a debug page is served, under api.url or under the host's root; a
-    404 is a debug page; a good answer names an address with its password; or the answer of api.auth.login or
-    api.auth.protected holds a password's hash. Versions in the Server header are a warning, and so is in
-    production what explains the API to anybody: its OpenAPI document, a page to try it in, GraphQL introspection.
+    file of the checkout, a key, a log, a list of files, /metrics or a debug page (also one that the service's OpenAPI
+    document names) is served, under api.url or under the host's root; a 404 is a debug page; a good answer names an
+    address with its password; or the answer of api.auth.login or api.auth.protected holds a password's hash. Versions in
+    the Server or X-Powered-By header are a warning, and so is in production openapi.json and GraphQL introspection.
     Fix: serve a folder of its own and never the checkout; ask for a token at /metrics; refuse TRACE; switch debug mode
     off.
     Source: OWASP ASVS 5.0 13.4.1 to 13.4.6; CWE-527, CWE-538
@@ -133,6 +135,7 @@ def exposure(ctx: Context) -> Finding:
     for path, pattern in PATHS:
         seen = _looked_up(ctx, path, pattern, evidence)
         open_ += [f"{'a list of files at ' * (path == '/')}{path} is served"] if seen else []
+    open_ += [f"{path} is served" for path in _documented(ctx, evidence) if f"{path} is served" not in open_]
     if ctx.environment == "production":
         weak += [f"{path} is served" for path, pattern in DOCUMENTATION if _looked_up(ctx, path, pattern, evidence)]
         weak += ["/graphql tells its whole schema"] if _introspected(ctx, evidence) else []
@@ -147,10 +150,10 @@ def exposure(ctx: Context) -> Finding:
     if page is not None:
         evidence.append(Evidence("the 404 page", page, "nothing of the inside"))
         open_.append("the 404 is a debug page")
-    banner = _banner(missing)
-    if banner is not None:
-        evidence.append(Evidence("Server and X-Powered-By", banner, "no version"))
-        weak.append(f"the headers name {banner}")
+    banners = dict.fromkeys(told for answer in (missing, good) for told in _banners(answer))
+    if banners:
+        evidence.append(Evidence("Server and X-Powered-By", ", ".join(banners), "no version"))
+        weak.append(f"the headers name {', '.join(banners)}")
     if open_:
         return failed(f"Exposed: {', '.join(open_)}.", *evidence)
     if weak:
@@ -196,9 +199,35 @@ def _is_fallback(answer: Answer, missing: Answer) -> bool:
     return missing.status < 300 and "text/html" in (answer.header("content-type") or "")
 
 
-def _banner(answer: Answer) -> str | None:
-    for name in ("server", "x-powered-by", "x-aspnet-version", "x-aspnetmvc-version", "x-generator"):
-        found = _VERSION.search(answer.header(name) or "")
-        if found:
-            return found.group(0)
-    return None
+def _banners(answer: Answer) -> list[str]:
+    """What the headers tell of programs with their versions: `nginx/1.25.3`, `Python 3.13`."""
+    names = ("server", "x-powered-by", "x-aspnet-version", "x-aspnetmvc-version", "x-generator")
+    found = [_VERSION.search(answer.header(name) or "") for name in names]
+    return [match.group(0) for match in found if match is not None]
+
+
+def _documented(ctx: Context, evidence: list[Evidence]) -> list[str]:
+    """Debug pages that the service's own OpenAPI document names, and that answer anybody with what one holds."""
+    found = []
+    for place in _DOCUMENTS:
+        for from_root in (False, True)[: 1 + bool(ctx.http.prefix)]:
+            for path in debug_paths(ctx.http.get(place, from_root=from_root).json()):
+                answer = ctx.http.get(path, from_root=from_root)
+                told = answer.status == 200 and re.search(_INSIDE, answer.body[:20_000].decode("utf-8", "replace"))
+                seen = f"{answer.status}{', with what a debug page holds' if told else ''}"
+                evidence.append(Evidence(f"GET {path}, which {place} names", seen, "401, or not there"))
+                found += [path] if told else []
+    return list(dict.fromkeys(found))
+
+
+def debug_paths(document: Any) -> list[str]:
+    """Paths of an OpenAPI document with a part named debug that are read by GET, without anything to fill in.
+
+    Others are left alone: a GET may do things, and only its author knows which.
+    """
+    paths = document.get("paths") if isinstance(document, Mapping) else None
+    return [
+        str(path)
+        for path, methods in (paths.items() if isinstance(paths, Mapping) else ())
+        if _DEBUG.search(str(path)) and "{" not in str(path) and isinstance(methods, Mapping) and "get" in methods
+    ][:MAXIMUM_DOCUMENTED]

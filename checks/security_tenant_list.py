@@ -10,6 +10,7 @@ from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, fa
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.endpoint import fill, with_query
 from maestro_cli.observe.http import Answer
+from maestro_cli.observe.pages import PAGE_REQUESTS, PAGES, looked_through, own_page
 from maestro_cli.observe.session import LOGIN_REQUESTS, Session
 from maestro_cli.observe.tenant_objects import (
     OBJECT_REQUESTS,
@@ -37,7 +38,7 @@ _TOTAL = re.compile(r"total|count|^size$|results$", re.IGNORECASE)
     priority="critical",
     writes=True,
     last=True,
-    requests=2 * LOGIN_REQUESTS + 3 * OBJECT_REQUESTS + 8 + FIELDS + len(SEARCHES),
+    requests=2 * LOGIN_REQUESTS + 3 * OBJECT_REQUESTS + 8 + FIELDS + len(SEARCHES) + 2 * PAGES + PAGE_REQUESTS,
     faults=("tenant-list-leaks", "tenant-list-unscoped", "tenant-filter-unscoped", "tenant-total-unscoped"),
 )
 def tenant_list(ctx: Context) -> Finding:
@@ -45,7 +46,7 @@ def tenant_list(ctx: Context) -> Finding:
 
     Why: a query without its WHERE looks right in every test that has one tenant.
     Fails when: the list at api.isolation.list, asked for by the second account, holds the object that the first one has
-    just made: as it is, or filtered by a field of the object (`?name=…`, after api.isolation.create.body) or by its id,
+    just made: as it is and on the pages after it, or filtered by a field of the object (`?name=…`, after api.isolation.create.body) or by its id,
     searched (`?q=…`), or with a limit of its own; or a total in it follows what the other tenant makes and deletes.
     Fix: add the tenant to the query in one place that no query passes by, or let row-level security do it.
     Source: OWASP API1:2023; OWASP ASVS 5.0 8.2.2
@@ -53,14 +54,16 @@ def tenant_list(ctx: Context) -> Finding:
     settings = settings_of(ctx)
     path = ctx.require(settings.list, "api.isolation.list")
     owned = shared_object(ctx)
-    own = list_of(ctx, owned.owner, owned.owner)
+    own, longer = own_page(ctx, owned)
     if not lists(own, owned, settings.create.id):
         raise ControlFailed(
-            f"the list of its own owner does not hold the object either: GET {path} is answered {own.status}"
+            f"the list of its own owner does not hold the object either: GET {path} is answered {own.status}",
+            hint="Where a list comes in pages, name the newest first: api.isolation.list: /items?sort=-created_at",
         )
     stranger = sessions.for_account(ctx, 1)
-    answer = strangers_list(ctx)
-    holds = lists(answer, owned, settings.create.id)
+    answer = list_of(ctx, stranger, stranger, query=longer) if longer else strangers_list(ctx)
+    page = looked_through(ctx, stranger, stranger, owned, first=answer, query=longer)
+    holds = lists(page, owned, settings.create.id)
     evidence = [
         Evidence(
             f"control: GET {path} by {owned.owner.account.username}", f"{own.status}, holds the object", "holds it"
@@ -72,7 +75,8 @@ def tenant_list(ctx: Context) -> Finding:
         ),
     ]
     if names_tenant(path) and not holds:
-        theirs = list_of(ctx, stranger, owned.owner)
+        theirs = list_of(ctx, stranger, owned.owner, query=longer)
+        theirs = looked_through(ctx, stranger, owned.owner, owned, first=theirs, query=longer)
         holds = lists(theirs, owned, settings.create.id)
         seen = f"{theirs.status}, {'holds' if holds else 'does not hold'} the object"
         evidence.append(

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from maestro_cli._version import __version__
 from maestro_cli.api import Check, Context, Finding, Status, Unreachable
 from maestro_cli.errors import MaestroError, NotConfigured
-from maestro_cli.model import CheckResult, Component, Evidence, Priority, Report, WaiverNote
+from maestro_cli.model import CheckResult, Component, Evidence, Priority, Remedy, Report, WaiverNote
 from maestro_cli.observe.patience import LIMIT, RateLimited
 from maestro_cli.records import record
 from maestro_cli.scoring import GateRule, score
@@ -78,14 +78,15 @@ def _result(check: Check, outcome: Finding | BaseException, ctx: Context, durati
     if isinstance(outcome, Finding):
         finding = outcome
     elif isinstance(outcome, NotConfigured):
-        finding = Finding(Status.SKIP, outcome.message)
+        finding = Finding(Status.SKIP, outcome.message, remedy=_hinted(outcome))
     elif isinstance(outcome, Unreachable):
         needs = outcome.dependency
         ctx.down.setdefault(needs, outcome.reason)
         needed = f"needs {needs}, which is unreachable"
-        finding = Finding(Status.ERROR, outcome.message if isinstance(outcome, RateLimited) else needed)
+        reason = outcome.message if isinstance(outcome, RateLimited) else needed
+        finding = Finding(Status.ERROR, reason, remedy=_hinted(outcome))
     elif isinstance(outcome, MaestroError):
-        finding = Finding(Status.ERROR, outcome.message)
+        finding = Finding(Status.ERROR, outcome.message, remedy=_hinted(outcome))
     elif isinstance(outcome, SystemExit):
         finding = Finding(Status.ERROR, "the check called sys.exit instead of reporting a finding")
     else:
@@ -94,6 +95,11 @@ def _result(check: Check, outcome: Finding | BaseException, ctx: Context, durati
         said = refusal(outcome)
         finding = Finding(Status.ERROR, said or f"the check crashed: {type(outcome).__name__}: {outcome}")
     return _checked(check, finding, ctx, duration_s, needs)
+
+
+def _hinted(error: MaestroError) -> Remedy | None:
+    """What the error says to do next, as the report's remedy."""
+    return None if error.hint is None else Remedy(error.hint)
 
 
 def _checked(check: Check, finding: Finding, ctx: Context, duration_s: float, needs: str | None) -> CheckResult:

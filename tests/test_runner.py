@@ -205,6 +205,16 @@ def test_a_failed_control_and_a_missing_subject_are_neither_pass_nor_fail(ctx: C
     }
 
 
+def test_what_an_error_says_to_do_next_is_in_the_report(ctx: Context) -> None:
+    def control(_ctx: Context) -> Finding:
+        raise ControlFailed("the login is answered 401", hint="Compare api.auth.accounts[0] with the service.")
+
+    (row,) = run([make(control, "control")], ctx, PLAN).checks
+    assert row.status is Status.ERROR
+    assert row.remedy is not None
+    assert row.remedy.text == "Compare api.auth.accounts[0] with the service."
+
+
 def test_secrets_are_hidden_in_everything_a_check_says(ctx: Context) -> None:
     ctx.redact.add(["canary-4711/+x"])
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from maestro_cli.observe import login as logins
 from maestro_cli.observe import session as sessions
-from maestro_cli.observe.endpoint import dig, fill, fill_path, send
+from maestro_cli.observe.endpoint import dig, fill, fill_path, send, with_query
 from maestro_cli.observe.errors import ControlFailed
 from maestro_cli.observe.http import Answer
 from maestro_cli.observe.tenant_names import Tenant, in_path, in_request, tenant_of
@@ -76,10 +76,15 @@ def strangers_list(ctx: Context) -> Answer:
     return ctx.shared("strangers-list", lambda: list_of(ctx, stranger, stranger))
 
 
-def list_of(ctx: Context, reader: Session, whose: Session) -> Answer:
+def list_of(ctx: Context, reader: Session, whose: Session, *, query: str = "") -> Answer:
     """A list, as one account asks for it; where the path names the tenant, that of `whose`."""
+    return ctx.http.get(list_path(ctx, whose, query), headers=reader.headers)
+
+
+def list_path(ctx: Context, whose: Session, query: str = "") -> str:
+    """The list's path, with a further piece of query."""
     path = ctx.require(settings_of(ctx).list, "api.isolation.list")
-    return ctx.http.get(fill_path(path, in_path(ctx, path, whose)), headers=reader.headers)
+    return with_query(fill_path(path, in_path(ctx, path, whose)), query)
 
 
 def names_tenant(path: str | None) -> bool:
@@ -188,9 +193,8 @@ def get(
         query: Appended to the path.
         of: Whose tenant a path that names one names; its maker's where it is None.
     """
-    path = path_of(ctx, settings_of(ctx).read, made, of)
-    joint = "" if not query else "&" if "?" in path else "?"
-    return ctx.http.get(f"{path}{joint}{query}", headers={**reader.headers, **(headers or {})})
+    path = with_query(path_of(ctx, settings_of(ctx).read, made, of), query)
+    return ctx.http.get(path, headers={**reader.headers, **(headers or {})})
 
 
 def delete(
