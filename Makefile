@@ -45,6 +45,8 @@ floors: $(VENV)/.test ## Imports point down only
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.test ## Tests against a real PostgreSQL and a real Valkey
+	@# Where PYTHONDONTWRITEBYTECODE is set, as in many containers, each of the hundreds of processes would compile it all anew.
+	@$(BIN)/python -m compileall -q maestro_cli checks migrations templates tests
 	@# Two processes of tests on a busy machine can starve a third: what failed is tried once more, by itself.
 	$(BIN)/pytest -n $(JOBS) --dist loadfile || $(BIN)/pytest --last-failed --last-failed-no-failures none
 
