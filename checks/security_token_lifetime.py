@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from typing import Any
 
 from maestro_cli.api import Context, Evidence, Finding, NotConfigured, check, combine, failed, passed
 from maestro_cli.observe.endpoint import dig
@@ -10,6 +12,10 @@ from maestro_cli.observe.session import LOGIN_REQUESTS, Session, for_account
 from maestro_cli.observe.tokens import parse
 
 SLACK_S = 60
+ACCESS_LIFE = ("expires_in", "expiresIn", "access_expires_in", "access_token_expires_in", "accessTokenExpiresIn")
+REFRESH_LIFE = ("refresh_expires_in", "refreshExpiresIn", "refresh_token_expires_in", "refreshTokenExpiresIn")
+"""What services call the seconds until a token ends: RFC 6749 for the first, habits of identity providers for the rest."""
+DEEPEST = 4
 
 
 @check(
@@ -24,13 +30,17 @@ def token_lifetime(ctx: Context) -> Finding:
 
     Why: a stolen token is good until it ends; that is what short lives are for.
     Fails when: an access token lives longer than api.auth.access_minutes, a refresh token longer than
-    api.auth.refresh_days, or one of them names no end. Of an access token that is no JSON Web Token, `expires_in` beside it
-    counts, in seconds; of such a refresh token that is a cookie, the cookie's Max-Age.
+    api.auth.refresh_days, or one of them names no end. Of a token that is no JSON Web Token, the seconds count that the
+    login's answer tells: `expires_in` beside the access token, or the only one there is where that token is a header,
+    `refresh_expires_in` and its like for the refresh token; of a refresh token that is a cookie, the cookie's Max-Age.
     Fix: shorten them where they are issued, or write down in maestro.yaml what is meant.
     Source: OWASP ASVS 5.0 9.2.1, 7.3.2; RFC 9700 §4.14.2; RFC 6749 §5.1
     """
     session = for_account(ctx, 0)
-    findings = [_judge("access token", session.access_token, session.auth.access_minutes * 60, session), _told(session)]
+    findings = [
+        _judge("access token", session.access_token, session.auth.access_minutes * 60, session),
+        *_told(session),
+    ]
     if session.refresh_token is not None:
         findings.append(_judge("refresh token", session.refresh_token, session.auth.refresh_days * 86_400, session))
         findings.append(_cookie(session))
@@ -56,19 +66,67 @@ def _judge(name: str, text: str, longest_s: float, session: Session) -> Finding 
     return passed(f"The {name} lives for {_words(life)}.", evidence)
 
 
-def _told(session: Session) -> Finding | None:
-    """Of an access token that is no JWT, what the login's answer says beside it."""
-    place = session.auth.login.token if session.auth.login is not None else ""
-    if place.startswith(("cookie:", "header:")) or parse(session.access_token) is not None:
+def _told(session: Session) -> list[Finding]:
+    """Of tokens that are no JWT, what the login's answer says about them in seconds."""
+    login, body = session.auth.login, session.answer.json()
+    place, renewal = (login.token, login.refresh_token or "") if login is not None else ("", "")
+    found = []
+    if not place.startswith("cookie:") and parse(session.access_token) is None:
+        found.append(_seconds("access token", _access_life(body, place, renewal), session.auth.access_minutes * 60))
+    if renewal and ":" not in renewal and parse(session.refresh_token or "") is None:
+        own = _beside(body, renewal, ("expires_in", "expiresIn")) if _parent(renewal) != _parent(place) else None
+        life = _only(body, REFRESH_LIFE) or (None if ":" in place else own)
+        found.append(_seconds("refresh token", life, session.auth.refresh_days * 86_400))
+    return [finding for finding in found if finding is not None]
+
+
+def _access_life(body: Any, place: str, renewal: str) -> tuple[str, float] | None:
+    if not place.startswith("header:"):
+        return _beside(body, place, ACCESS_LIFE)
+    alone = _only(body, ACCESS_LIFE)
+    if alone is None or _parent(alone[0]) != _parent(renewal) or _only(body, REFRESH_LIFE) is not None:
+        return alone
+    return None  # beside a refresh token alone, it may as well be that one's
+
+
+def _seconds(name: str, told: tuple[str, float] | None, longest_s: float) -> Finding | None:
+    if told is None:
         return None
-    beside = f"{place.rpartition('.')[0]}.expires_in".lstrip(".")
-    life, longest_s = dig(session.answer.json(), beside), session.auth.access_minutes * 60
-    if not isinstance(life, int | float) or isinstance(life, bool):
-        return None
-    seen = Evidence(f"{beside} of the login's answer", _words(life), f"at most {_words(longest_s)}")
+    place, life = told
+    seen = Evidence(f"{place} of the login's answer", _words(life), f"at most {_words(longest_s)}")
     if life > longest_s + SLACK_S:
-        return failed(f"The access token lives for {_words(life)}.", seen)
-    return passed(f"The access token lives for {_words(life)}.", seen)
+        return failed(f"The {name} lives for {_words(life)}.", seen)
+    return passed(f"The {name} lives for {_words(life)}.", seen)
+
+
+def _parent(place: str) -> str:
+    return place.rpartition(".")[0]
+
+
+def _beside(body: Any, place: str, names: tuple[str, ...]) -> tuple[str, float] | None:
+    """The first of these members that stands beside a token, with its place."""
+    for name in names:
+        beside = f"{_parent(place)}.{name}".lstrip(".")
+        life = dig(body, beside)
+        if isinstance(life, int | float) and not isinstance(life, bool):
+            return beside, life
+    return None
+
+
+def _only(body: Any, names: tuple[str, ...]) -> tuple[str, float] | None:
+    """The one member of such a name, wherever it stands; None where there is none, or more than one."""
+    found = list(_members(body, names))
+    return found[0] if len(found) == 1 else None
+
+
+def _members(value: Any, names: tuple[str, ...], place: str = "", depth: int = 0) -> Iterator[tuple[str, float]]:
+    if not isinstance(value, dict) or depth > DEEPEST:
+        return
+    for name, member in value.items():
+        here = f"{place}.{name}".lstrip(".")
+        if name in names and isinstance(member, int | float) and not isinstance(member, bool):
+            yield here, member
+        yield from _members(member, names, here, depth + 1)
 
 
 def _cookie(session: Session) -> Finding | None:

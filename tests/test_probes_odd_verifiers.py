@@ -129,6 +129,42 @@ def test_the_life_of_an_access_token_that_is_looked_up(project: Path, place: str
         expect(run_check("security.token-lifetime", context(project, yaml)), status, "expires_in of the login's answer")
 
 
+@pytest.mark.parametrize(
+    ("told", "status", "words"),
+    [
+        ({"refresh": "r" * 30, "expires_in": 600, "refresh_expires_in": 86_400}, "pass", "refresh_expires_in of the"),
+        ({"refresh": "r" * 30, "expires_in": 864_000, "refresh_expires_in": 86_400}, "fail", "The access token lives"),
+        ({"refresh": "r" * 30, "expires_in": 600, "refreshExpiresIn": 8_640_000}, "fail", "The refresh token lives"),
+        ({"user": {"id": 1}, "session": {"expiresIn": 864_000}}, "fail", "session.expiresIn"),
+        ({"refresh": "r" * 30, "expires_in": 864_000}, "skip", "their end cannot be read"),
+    ],
+)
+def test_the_lives_of_tokens_that_are_looked_up_the_access_token_in_a_header(
+    project: Path, told: dict[str, Any], status: str, words: str
+) -> None:
+    said = replace(
+        Said(200, json.dumps({"data": told}).encode()), headers={"X-Auth-Token": "looked-up-and-long-enough"}
+    )
+    with serving(lambda _: said) as port:
+        place = "token: 'header:X-Auth-Token'" + (", refresh_token: data.refresh" if "refresh" in told else "")
+        login = f"login: {{path: /login, {place}}}, accounts: [{{username: ann, password: long-word}}]"
+        yaml = f"api: {{url: 'http://127.0.0.1:{port}', auth: {{{login}}}}}\n"
+        expect(run_check("security.token-lifetime", context(project, yaml)), status, words)
+
+
+def test_the_life_of_a_refresh_token_that_has_a_place_of_its_own(project: Path) -> None:
+    told = {
+        "token": {"value": "looked-up-and-long", "expires_in": 600},
+        "refresh": {"value": "r" * 30, "expires_in": 9e6},
+    }
+    with serving(lambda _: Said(200, json.dumps(told).encode())) as port:
+        place = "token: token.value, refresh_token: refresh.value"
+        login = f"login: {{path: /login, {place}}}, accounts: [{{username: ann, password: long-word}}]"
+        yaml = f"api: {{url: 'http://127.0.0.1:{port}', auth: {{{login}}}}}\n"
+        result = run_check("security.token-lifetime", context(project, yaml))
+        expect(result, "fail", "The refresh token lives for 104.2 days")
+
+
 @pytest.mark.parametrize(("days", "status"), [(1, "pass"), (40, "fail")])
 def test_the_life_of_a_refresh_token_that_is_a_cookie(project: Path, days: int, status: str) -> None:
     key = b"k" * 32
