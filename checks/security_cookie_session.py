@@ -17,6 +17,8 @@ from maestro_cli.records import record
 
 ELSEWHERE = "https://maestro-probe.invalid"
 FROM_ELSEWHERE = {"Origin": ELSEWHERE, "Referer": f"{ELSEWHERE}/", "Sec-Fetch-Site": "cross-site"}
+_REFUSED = (400, 401, 403, 422)
+"""A bad session's refusals; a limit, a crash and a `not now` are none."""
 
 
 @record(frozen=True)
@@ -46,7 +48,7 @@ class Foreign(Session):
     priority="high",
     writes=True,
     last=True,
-    requests=CONTROL_REQUESTS + 3 * LOGIN_REQUESTS + 6 * OBJECT_REQUESTS + 6,
+    requests=CONTROL_REQUESTS + 4 * LOGIN_REQUESTS + 6 * OBJECT_REQUESTS + 6,
     deadline_s=20,
     faults=(
         "csrf-token-unchecked",
@@ -184,10 +186,14 @@ def _chosen(ctx: Context, place: str) -> Finding:
     ctx.redact.add([jar[place]])
     account = auth.accounts[0]
     answer = sessions.attempt(ctx, account.username, account.password.reveal(), page=page, headers=before)
-    if logins.login_refused(auth, answer):
-        raise ControlFailed(f"the login with a session of its own beside it is answered {answer.status}")
-    after = cookies_of(answer).get(place)
     seen = Evidence("the session that was there before the login", "another one afterwards", "another one afterwards")
+    if logins.login_refused(auth, answer):
+        if answer.status not in _REFUSED:
+            raise ControlFailed(f"the login with a session of its own beside it is answered {answer.status}")
+        sessions.fresh(ctx, 0)  # the control: without that session it is let in
+        refused = Evidence(seen.name, f"refused together with the login: {answer.status}", seen.expected)
+        return passed("A session that the service did not make is refused, even for the login.", refused)
+    after = cookies_of(answer).get(place)
     if after is not None and after != jar[place]:
         return passed("The login makes a new session.", seen)
     opened = sessions.protected(ctx, before)

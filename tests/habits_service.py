@@ -40,6 +40,10 @@ HABITS = {
     "page-inside": "Inside as well.",
     "strict": "A body with a member that is not known is refused.",
     "named-by-client": "Whoever makes an object chooses its id, and nothing deletes it.",
+    "missing-is-forbidden": "What is not there is answered with 403, whoever asks.",
+    "makes-many": "A list for a body makes an object of each of its items.",
+    "logout-by-refresh-token": "A log-out ends the login whose latest refresh token is in its body, and no other.",
+    "foreign-session-refused": "A login that comes with a session that the service doesn't know is refused.",
     "crash-hangs-up": "A malformed body is a 500, after which the connection is closed without a word.",
 }
 FAULTS = {
@@ -73,6 +77,8 @@ class HabitsService:
     tokens: dict[str, dict[str, str]] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
     used: set[str] = field(default_factory=set)
+    logins: dict[str, str] = field(default_factory=dict)
+    """Login → its latest refresh token."""
     notes: dict[str, dict[str, Any]] = field(default_factory=dict)
     pages: dict[str, str] = field(default_factory=dict)
     numbers: Any = field(default_factory=itertools.count)
@@ -103,6 +109,8 @@ class HabitsService:
         return Said(status, json.dumps(members).encode())
 
     def _missing(self) -> Said:
+        if self.on("missing-is-forbidden"):
+            return self._json(403, ok=False)
         return self._json(200 if self.on("no-with-200") else 404, ok=False)
 
     def _route(self, asked: Asked) -> Said:
@@ -139,7 +147,9 @@ class HabitsService:
 
     def _login_behind_page(self, asked: Asked) -> Said:
         if not (self.on("login-form") or self.on("login-token")):
-            return self._login(json.loads(asked.body))
+            jar = SimpleCookie(asked.headers.get("cookie", ""))
+            strange = "access_token" in jar and jar["access_token"].value not in self.tokens
+            return self._login(json.loads(asked.body), strange=strange)
         jar = SimpleCookie(asked.headers.get("cookie", ""))
         expected = self.pages.get(jar["anon"].value) if "anon" in jar else None
         form = {name: values[0] for name, values in parse_qs(asked.body.decode()).items()}
@@ -149,9 +159,11 @@ class HabitsService:
         said = self._login(form if self.on("login-form") else json.loads(asked.body))
         return said if said.status == 200 else self._page(said.status, said.body.decode())
 
-    def _login(self, body: dict[str, Any]) -> Said:
+    def _login(self, body: dict[str, Any], *, strange: bool = False) -> Said:
         user, password = body["user"], body["password"]
         wrong = USERS.get(str(user), ("",))[0] != password and not (self.on("any-password") and user in USERS)
+        if self.on("foreign-session-refused") and strange:
+            return self._json(401, ok=False)
         if not isinstance(user, str) or wrong:
             return self._json(401, ok=False, **({"unknown": user not in USERS} if self.on("unknown-user-said") else {}))
         return self._issued({"user": user, "family": uuid.uuid4().hex})
@@ -161,6 +173,7 @@ class HabitsService:
         for kind in ("access", "refresh"):
             made[kind], made[f"csrf_{kind}"] = secrets.token_hex(16), secrets.token_hex(8)
             self.tokens[made[kind]] = {**who, "kind": kind, "csrf": made[f"csrf_{kind}"]}
+        self.logins[who["family"]] = made["refresh"]
         flags = "; Path=/; SameSite=Lax"
         if self.on("cookie-tokens"):
             hidden = [f"{kind}_token={made[kind]}; HttpOnly{flags}" for kind in ("access", "refresh")]
@@ -209,7 +222,9 @@ class HabitsService:
         if known is None:
             return self._json(401, ok=False)
         if path == "logout":
-            self.ended.add(known["family"])
+            of = json.loads(asked.body)["renew"] if self.on("logout-by-refresh-token") else None
+            if of is None or self.logins[known["family"]] == of:
+                self.ended.add(known["family"])
             return Said(204, b"")
         own = USERS[known["user"]][1]
         if self.on("tenant-in-path"):
@@ -239,6 +254,10 @@ class HabitsService:
     def _notes(self, asked: Asked, path: str, own: str) -> Said:
         if path == "notes" and asked.method == "POST":
             body = json.loads(asked.body)
+            if self.on("makes-many") and isinstance(body, list):
+                rows = [{"id": secrets.token_hex(5), "text": None, "workspace": own} for _ in body]
+                self.notes |= {row["id"]: row for row in rows}
+                return self._json(201, note=rows)
             if self.on("strict") and set(body["note"]) - {"text", "workspace"} | (set(body) - {"note", "workspace"}):
                 return self._json(422, ok=False)
             made = body["note"]["text"] if self.on("named-by-client") else secrets.token_hex(5)
@@ -269,7 +288,7 @@ class HabitsService:
 
 def configuration(service: HabitsService, port: int) -> str:
     """The maestro.yaml that fits the service, as JSON."""
-    cookies = service.on("cookie-tokens")
+    cookies, renewing = service.on("cookie-tokens"), service.on("logout-by-refresh-token")
     notes = "/orgs/{tenant}/notes" if service.on("tenant-in-path") else "/notes"
     tenants = service.on("tenant-in-path") or service.on("tenant-in-headers")
     auth: dict[str, Any] = {
@@ -280,7 +299,7 @@ def configuration(service: HabitsService, port: int) -> str:
             "refresh_token": "cookie:refresh_token" if cookies else "renew",
         },
         "refresh": {"path": "/renew"} if cookies else {"path": "/renew", "body": {"renew": "{refresh_token}"}},
-        "logout": {"path": "/logout"},
+        "logout": {"path": "/logout", **({"body": {"renew": "{refresh_token}"}} if renewing else {})},
         "protected": notes,
         "accounts": [
             {"username": name, "password": password, **({"tenant": tenant} if tenants else {})}

@@ -45,6 +45,7 @@ def probe(service: HabitsService, folder: Path) -> Report:
             else:
                 assert ctx.cleanup.left == []
                 assert service.notes == {}, "no probe's object is left"
+            assert set(service.logins) <= service.ended, "every login is logged out"
 
 
 def findings(report: Report) -> dict[str, str]:
@@ -58,6 +59,8 @@ def findings(report: Report) -> dict[str, str]:
         {"tenant-in-path", "volatile", "no-with-200"},
         {"tenant-in-path", "tenant-numbered"},
         {"page-for-all", "page-inside"},
+        {"cookie-tokens", "foreign-session-refused"},
+        {"missing-is-forbidden", "logout-by-refresh-token"},
     ],
     ids=lambda habits: "+".join(sorted(habits)),
 )
@@ -91,6 +94,7 @@ CASES = [
     ("delete-unscoped", {"no-with-200", "volatile"}, "security.tenant-write"),
     ("refresh-reusable", {"cookie-tokens"}, "security.refresh-rotation"),
     ("refresh-family-survives", {"cookie-tokens"}, "security.refresh-rotation"),
+    ("refresh-family-survives", {"logout-by-refresh-token"}, "security.refresh-rotation"),
     ("object-unscoped", {"named-by-client"}, ("security.tenant-read", "security.tenant-write")),
     ("debug", {"page-for-all"}, "security.exposure"),
     ("debug", {"page-inside"}, "security.exposure"),

@@ -66,9 +66,8 @@ class Cleanup:
         def left_s() -> float:
             return started + waited(started) + total_s - time.perf_counter()
 
-        with self._lock:
-            tasks, self._tasks = sorted(self._tasks, key=lambda task: task[0]), []
-        for _, what, undo in tasks:
+        while (task := self._next()) is not None:
+            _, what, undo = task
             if left_s() < 0:
                 self.left.append(f"{what}: no time was left")
                 continue
@@ -79,6 +78,15 @@ class Cleanup:
                 worker.join(left_s())
             if worker.is_alive():
                 self.left.append(f"{what}: no answer in time")
+
+    def _next(self) -> tuple[int, str, Callable[[], Any]] | None:
+        """The next thing to undo, off the list: also one that came while others were undone, such as a login to delete with."""
+        with self._lock:
+            if not self._tasks:
+                return None
+            task = min(self._tasks, key=lambda task: task[0])
+            self._tasks.remove(task)
+            return task
 
     def _undo(self, what: str, undo: Callable[[], Any]) -> None:
         try:

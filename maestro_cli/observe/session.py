@@ -137,8 +137,24 @@ def enter(ctx: Context, account: Account, index: int = -1) -> tuple[Session | No
     if index == 0:
         ctx.http.always = {**session.named, **ctx.http.always}
     session = _proven(ctx, replace(session, beside=_beside(ctx, session)))
-    ctx.cleanup.add(f"session of {account.username}", lambda: log_out(ctx, session), order=1)
+    ctx.cleanup.add(f"session of {account.username}", lambda: log_out(ctx, _latest(ctx, session)), order=1)
     return session, answer
+
+
+def _renewed(ctx: Context) -> dict[str, Tokens]:
+    """The refresh token that a login began with → what its last refresh brought."""
+    return ctx.shared("renewed-tokens", dict[str, "Tokens"])
+
+
+def _latest(ctx: Context, session: Session) -> Session:
+    """The session as it is by now: one that was refreshed lives on under its new tokens."""
+    tokens = _renewed(ctx).get(session.refresh_token or "")
+    if tokens is None:
+        return session
+    kept = tokens.refresh_token or session.refresh_token
+    return replace(
+        session, tokens=replace(tokens, refresh_token=kept, cookies={**session.tokens.cookies, **tokens.cookies})
+    )
 
 
 def _proven(ctx: Context, session: Session) -> Session:
@@ -254,7 +270,7 @@ def refresh(ctx: Context, refresh_token: str, session: Session, issued: Tokens |
         later = issued.cookies if issued is not None else {}
         jar = {**session.tokens.cookies, **later, place.removeprefix("cookie:"): refresh_token}
         headers |= cookie_headers(jar, refreshing=True)
-    return send(
+    answer = send(
         ctx,
         endpoint,
         {"refresh_token": refresh_token, "access_token": session.access_token, **in_request(ctx, endpoint, session)},
@@ -262,6 +278,10 @@ def refresh(ctx: Context, refresh_token: str, session: Session, issued: Tokens |
         default_method="POST",
         headers=headers,
     )
+    tokens = tokens_in(ctx, answer)
+    if tokens is not None:
+        _renewed(ctx)[session.refresh_token or ""] = tokens
+    return answer
 
 
 def log_out(ctx: Context, session: Session) -> Answer | None:

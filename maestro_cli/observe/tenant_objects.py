@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from maestro_cli.observe.context import Context
     from maestro_cli.observe.session import Session
 
-OBJECT_REQUESTS = 6
-"""What an object costs: made, read back, deleted; and a login and the deletion again, where the session has ended."""
+OBJECT_REQUESTS = 10
+"""What an object costs: made, read back, deleted; and a login and the deletion again, where the session has ended, or a look
+whether it is gone, where the deletion is refused."""
 
 
 @dataclass(frozen=True)
@@ -250,13 +251,26 @@ def _makers(ctx: Context) -> dict[str, Session]:
 
 
 def _remove(ctx: Context, owner: Session, made: str) -> None:
-    answer = delete(ctx, owner, made)
+    answer, actor = delete(ctx, owner, made), owner
     if answer.status in (401, 403):  # a probe has ended the session meanwhile, or the object is another account's now
-        answer = delete(ctx, sessions.for_account(ctx, owner.index), made)
-    if answer.status in (401, 403):
-        answer = delete(ctx, sessions.fresh(ctx, owner.index), made)
+        actor = sessions.for_account(ctx, owner.index)
+        answer = delete(ctx, actor, made)
+    if answer.status in (401, 403) and not _gone(ctx, actor, made):
+        actor = sessions.fresh(ctx, owner.index)
+        answer = delete(ctx, actor, made)
+        if answer.status in (401, 403) and _gone(ctx, actor, made):
+            return
+    elif answer.status in (401, 403):
+        return
     if answer.status >= 400 and answer.status not in (404, 410):
         raise ControlFailed(f"its deletion is answered {answer.status}")
+
+
+def _gone(ctx: Context, actor: Session, made: str) -> bool:
+    """Whether the object is not there any more, in a service that answers 403 to whatever is not there."""
+    if actor.auth.protected is None or get(ctx, actor, made).status not in (403, 404, 410):
+        return False
+    return 200 <= sessions.protected(ctx, actor.headers, actor).status < 300
 
 
 def shows(answer: Answer, owned: Owned) -> bool:
