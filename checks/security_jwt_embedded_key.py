@@ -7,22 +7,22 @@ from functools import partial
 
 from maestro_cli.api import Context, Finding, check, refusals
 from maestro_cli.observe.control import SIGNED_REQUESTS, Trial, attempt_all, real_token, signatures_checked
-from maestro_cli.observe.tokens import Jwt, encode64, forge, new_key, public_jwk, self_signed, without_key
+from maestro_cli.observe.tokens import Jwt, encode64, forge, key_type, new_key, public_jwk, self_signed, without_key
 
 
 @check(
     "security.jwt-embedded-key",
     component="security",
     priority="critical",
-    requests=SIGNED_REQUESTS + 6,
+    requests=SIGNED_REQUESTS + 8,
     faults=("jwt-jwk-trusted", "jwt-oct-jwk-trusted", "jwt-x5c-trusted"),
 )
 def jwt_embedded_key(ctx: Context) -> Finding:
     """A key that the token itself carries is not trusted.
 
     Why: a token that may name its own key is signed by whoever wrote it.
-    Fails when: a token signed with a key made a moment ago, and carrying that key in its header `jwk` (RSA, EC or a
-    shared secret) or a certificate of it in `x5c`, opens api.auth.protected.
+    Fails when: a token signed with a key made a moment ago, and carrying that key in its header `jwk` (RSA, EC,
+    the kind that the service itself signs with, or a shared secret) or a certificate of it in `x5c`, opens api.auth.protected.
     Fix: verify with the configured key only; switch off the library's support for `jwk` and `x5c` headers.
     Source: RFC 8725 §3.10; OWASP ASVS 5.0 9.1.3; CVE-2018-0114
     """
@@ -38,15 +38,17 @@ def _trials(ctx: Context, token: Jwt) -> list[Trial]:
     kid = f"maestro-{ctx.nonce}"
     usual = without_key(token.header)
     trials = []
-    for kind, algorithm in (("RSA", "RS256"), ("EC", "ES256")):
+    # A verifier that insists on its own algorithm may still take the key from the token.
+    own = token.algorithm if key_type(token.algorithm) else "ES256"
+    for algorithm in dict.fromkeys(("RS256", "ES256", own)):
+        kind = key_type(algorithm) or "EC"
         key = ctx.shared(f"throw-away-{kind}-key", partial(new_key, kind))
-        header = {**usual, "kid": kid, "alg": algorithm, "jwk": public_jwk(key, kid)}
+        header = {**usual, "kid": kid, "alg": algorithm, "jwk": {**public_jwk(key, kid), "alg": algorithm}}
         trials.append(Trial(f"{kind} in jwk", forge(header, token.claims, key)))
         certificate = ctx.shared(f"throw-away-{kind}-certificate", partial(self_signed, key, ctx.now))
         header = {**usual, "kid": kid, "alg": algorithm, "x5c": [b64encode(certificate).decode()]}
         trials.append(Trial(f"{kind} certificate in x5c", forge(header, token.claims, key)))
     secret = ctx.nonce.encode() * 4
-    # A verifier that insists on its own algorithm may still take the key from the token.
     for algorithm in dict.fromkeys(("HS256", token.algorithm if token.algorithm.startswith("HS") else "HS256")):
         shared = {"kty": "oct", "k": encode64(secret), "kid": kid, "alg": algorithm}
         header = {**usual, "kid": kid, "alg": algorithm, "jwk": shared}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from maestro_cli.api import Context, Evidence, Finding, check, failed, refusals
 from maestro_cli.observe.callback import Listener
 from maestro_cli.observe.control import SIGNED_REQUESTS, Trial, attempt_all, real_token, signatures_checked
 from maestro_cli.observe.public_keys import WELL_KNOWN
-from maestro_cli.observe.tokens import Jwt, encode64, forge, new_key, public_jwk, without_key
+from maestro_cli.observe.tokens import Jwt, encode64, forge, key_type, new_key, public_jwk, without_key
 
 
 @check(
@@ -31,9 +33,12 @@ def jwt_key_url(ctx: Context) -> Finding:
     kid = f"maestro-{ctx.nonce}"
     key = ctx.shared("throw-away-EC-key", lambda: new_key("EC"))
     rsa = ctx.shared("throw-away-RSA-key", lambda: new_key("RSA"))
+    own = _own_key(ctx, token)
     shared = {"kty": "oct", "k": encode64(_shared_secret(kid)), "kid": f"{kid}-own"}
-    with Listener({"keys": [public_jwk(key, kid), public_jwk(rsa, f"{kid}-rsa"), shared]}) as listener:
-        verdict = attempt_all(ctx, _trials(token, kid, listener.url, key, rsa))
+    served = shared if own is None else {**public_jwk(own, f"{kid}-own"), "alg": token.algorithm}
+    with Listener({"keys": [public_jwk(key, kid), public_jwk(rsa, f"{kid}-rsa"), served]}) as listener:
+        trials = _trials(token, kid, listener.url, key, rsa)
+        verdict = attempt_all(ctx, [*trials, *_of_its_own(token, kid, listener.url, own)])
         calls = listener.calls()
     called = Evidence("calls of the listener", ", ".join(calls) or "none", "none")
     if calls and not verdict.accepted:
@@ -55,20 +60,24 @@ def _trials(token: Jwt, kid: str, url: str, key: object, rsa: object) -> list[Tr
             "jku with an RSA key",
         ),
         ({**usual, "alg": "RS256", "kid": f"{kid}-rsa", "x5u": f"{url}/x5u.pem"}, rsa, "x5u"),
-        *_of_its_own(token, kid, url, rsa),
     )
     return [Trial(name, forge(header, token.claims, signer)) for header, signer, name in headers]
 
 
-def _of_its_own(token: Jwt, kid: str, url: str, rsa: object) -> list[tuple[dict[str, object], object, str]]:
+def _own_key(ctx: Context, token: Jwt) -> Any:
+    """A key pair of the kind that the service signs with; None where it signs with a shared secret."""
+    kind = key_type(token.algorithm)
+    return None if kind is None else ctx.shared(f"throw-away-{kind}-key", lambda: new_key(kind))
+
+
+def _of_its_own(token: Jwt, kid: str, url: str, own: Any) -> list[Trial]:
     """The service's own algorithm, where it is another one: a verifier that insists on it may still fetch the key."""
     algorithm = token.algorithm
+    if algorithm in ("RS256", "ES256") or not (own or algorithm.startswith("HS")):
+        return []
     header = {**without_key(token.header), "alg": algorithm, "kid": f"{kid}-own", "jku": f"{url}/own{WELL_KNOWN}"}
-    if algorithm.startswith("HS"):
-        return [(header, _shared_secret(kid), f"jku with a shared secret for {algorithm}")]
-    if algorithm in ("RS384", "RS512", "PS256", "PS384", "PS512"):
-        return [({**header, "kid": f"{kid}-rsa"}, rsa, f"jku with an RSA key for {algorithm}")]
-    return []
+    name = f"jku with a{' shared secret' if own is None else ' key'} for {algorithm}"
+    return [Trial(name, forge(header, token.claims, own or _shared_secret(kid)))]
 
 
 def _shared_secret(kid: str) -> bytes:

@@ -117,7 +117,9 @@ def _asymmetric(ctx: Context, token: Jwt) -> Finding:
     if private:
         seen = Evidence(f"key of {private[0]}", "its private half, too", "the public half alone")
         return failed(f"The private key that signs tokens is published at {private[0]}.", seen)
-    evidence = [Evidence(f"key of {place}", size_of(key), "RSA of 2048 bits or more, or EC") for place, key in keys]
+    evidence = [
+        Evidence(f"key of {place}", size_of(key), "RSA of 2048 bits or more, EC or Ed25519") for place, key in keys
+    ]
     small = [item for item in evidence if item.observed.startswith("RSA") and int(item.observed.split()[1]) < 2048]
     if small:
         return failed(f"{token.algorithm} tokens are verified with {small[0].observed}.", *evidence)

@@ -109,7 +109,7 @@ class OtherService:
 
     def __post_init__(self) -> None:
         assert self.faults <= set(FAULTS), self.faults - set(FAULTS)
-        kind = {"R": "RSA", "E": "EC"}.get(self.shape.algorithm[0])
+        kind = tokens.key_type(self.shape.algorithm)
         self.private = tokens.new_key(kind) if kind else None
         self.secret = SECRET
         if "jwt-short-key" in self.faults:
@@ -415,10 +415,12 @@ def _of_certificate(text: str) -> dict[str, Any]:
     import base64
 
     from cryptography import x509
-    from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+    from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+    from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
     key: Any = x509.load_der_x509_certificate(base64.b64decode(text)).public_key()
-    algorithm: Any = RSAAlgorithm if hasattr(key.public_numbers(), "n") else ECAlgorithm
+    kinds: dict[Any, Any] = {rsa.RSAPublicKey: RSAAlgorithm, ed25519.Ed25519PublicKey: OKPAlgorithm}
+    algorithm = next((found for kind, found in kinds.items() if isinstance(key, kind)), ECAlgorithm)
     return dict(algorithm.to_jwk(key, as_dict=True))
 
 

@@ -29,6 +29,7 @@ SHAPES = {
     "own-header-hs512": Shape(
         algorithm="HS512", header="x-auth-token", scheme="", says_no_with_200=True, prefix="/v2", ids="integer"
     ),
+    "token-scheme-eddsa-nested": Shape(algorithm="EdDSA", scheme="Token", nested=True),
 }
 ALWAYS = {"readiness.https"}
 """It is served in the clear."""

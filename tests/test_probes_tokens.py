@@ -109,6 +109,19 @@ def test_a_public_key_is_spelled_in_every_way_a_confused_verifier_reads_it(rsa_k
         tokens.spellings_of_public_key({"kty": "oct", "k": "AA"})
 
 
+@pytest.mark.parametrize("algorithm", ["RS512", "PS256", "ES256", "ES384", "ES512", "EdDSA"])
+def test_a_key_of_an_algorithm_signs_and_is_published_so_that_others_verify(algorithm: str) -> None:
+    key = tokens.new_key(tokens.key_type(algorithm) or "")
+    token, published = tokens.forge({"alg": algorithm}, CLAIMS, key), tokens.public_jwk(key, "k")
+    assert jwt.decode(token, jwt.PyJWK.from_dict(published, algorithm).key, algorithms=[algorithm]) == CLAIMS
+    assert b"BEGIN PUBLIC KEY" in tokens.spellings_of_public_key(published)[0]
+
+
+def test_an_ed25519_key_is_confused_as_its_32_bytes_too() -> None:
+    published = tokens.public_jwk(tokens.new_key("Ed25519"), "k")
+    assert tokens.decode64(published["x"]) in tokens.spellings_of_public_key(published)
+
+
 def test_a_public_key_for_a_secret_is_said(rsa_key: rsa.RSAPrivateKey) -> None:
     form = serialization
     public = rsa_key.public_key().public_bytes(form.Encoding.PEM, form.PublicFormat.SubjectPublicKeyInfo).decode()

@@ -59,11 +59,11 @@ class Auth:
 
     algorithm: str = key("JWT algorithm.", default="HS256", example="HS256")
     secret: Secret | None = key(
-        "Optional: lets probes forge tokens that differ in one thing only. For RS256 and ES256 the private key (PEM).",
+        "Optional: lets probes forge tokens that differ in one thing only. For RS256, ES256 and EdDSA the private key (PEM).",
         default=None,
     )
-    public_key_file: str | None = key("PEM file with the public key, for RS256 and ES256.", default=None)
-    jwks_url: str | None = key("Where the public keys are published, for RS256 and ES256.", default=None)
+    public_key_file: str | None = key("PEM file with the public key, for RS256, ES256 and EdDSA.", default=None)
+    jwks_url: str | None = key("Where the public keys are published, for RS256, ES256 and EdDSA.", default=None)
     weak_secrets_file: str | None = key(
         "Further signing keys to try, one a line, beside the shipped list of well-known ones.", default=None
     )

@@ -54,7 +54,7 @@ def _signing_keys(ctx: Context) -> list[tuple[str, PublicKey]]:
         found += keys
     elif not found and not auth.algorithm.startswith("HS"):
         found += _published(ctx)
-    return [(place, key) for place, key in found if isinstance(key, bytes) or key.get("kty") in ("RSA", "EC")]
+    return [(place, key) for place, key in found if isinstance(key, bytes) or key.get("kty") in ("RSA", "EC", "OKP")]
 
 
 def _published(ctx: Context) -> list[tuple[str, PublicKey]]:
@@ -100,7 +100,8 @@ def _certificate(ctx: Context) -> list[tuple[str, PublicKey]]:
 
 
 def size_of(key: PublicKey) -> str:
-    """`RSA 2048 bits`, `EC P-256`."""
+    """`RSA 2048 bits`, `EC 256 bits`, `Ed25519`."""
+    from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
     from maestro_cli.observe.tokens import spellings_of_public_key
@@ -109,5 +110,7 @@ def size_of(key: PublicKey) -> str:
         public: Any = load_pem_public_key(spellings_of_public_key(key)[0])
     except ValueError as error:
         raise MaestroError(f"a public key cannot be read: {error}") from None
-    kind = "RSA" if hasattr(public.public_numbers(), "n") else "EC"
+    if isinstance(public, ed25519.Ed25519PublicKey):
+        return "Ed25519"
+    kind = "RSA" if isinstance(public, rsa.RSAPublicKey) else "EC"
     return f"{kind} {public.key_size} bits"

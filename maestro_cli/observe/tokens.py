@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 HASHES = {"256": "sha256", "384": "sha384", "512": "sha512"}
+KEY_TYPES = {"RS": "RSA", "PS": "RSA", "ES256": "EC", "ES384": "P-384", "ES512": "P-521", "EdDSA": "Ed25519"}
+"""Algorithm, or the family of it → the key that it signs with, as new_key names it (RFC 7518 §3.1, RFC 8037 §3.1)."""
+_CURVES = {"secp256r1": ("P-256", "ES256"), "secp384r1": ("P-384", "ES384"), "secp521r1": ("P-521", "ES512")}
 
 
 @record(frozen=True)
@@ -156,26 +159,32 @@ def crack(token: Jwt, candidates: Iterable[str]) -> str | None:
 
 
 def public_jwk(key: Any, kid: str) -> dict[str, str]:
-    """The public half of an RSA or P-256 private key as a JSON Web Key (RFC 7517)."""
-    from cryptography.hazmat.primitives.asymmetric import ec
+    """The public half of an RSA, elliptic-curve or Ed25519 private key as a JSON Web Key (RFC 7517, RFC 8037)."""
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
     public = key.public_key()
+    if isinstance(public, ed25519.Ed25519PublicKey):
+        x = encode64(public.public_bytes_raw())
+        return {"kty": "OKP", "crv": "Ed25519", "x": x, "kid": kid, "use": "sig", "alg": "EdDSA"}
     numbers = public.public_numbers()
     if isinstance(public, ec.EllipticCurvePublicKey):
-        x, y = (encode64(number.to_bytes(32, "big")) for number in (numbers.x, numbers.y))
-        return {"kty": "EC", "crv": "P-256", "x": x, "y": y, "kid": kid, "use": "sig", "alg": "ES256"}
+        name, algorithm = _CURVES[public.curve.name]
+        width = (public.key_size + 7) // 8
+        x, y = (encode64(number.to_bytes(width, "big")) for number in (numbers.x, numbers.y))
+        return {"kty": "EC", "crv": name, "x": x, "y": y, "kid": kid, "use": "sig", "alg": algorithm}
     n, e = (encode64(number.to_bytes((number.bit_length() + 7) // 8, "big")) for number in (numbers.n, numbers.e))
     return {"kty": "RSA", "n": n, "e": e, "kid": kid, "use": "sig", "alg": "RS256"}
 
 
 def spellings_of_public_key(pem_or_jwk: bytes | Mapping[str, Any]) -> list[bytes]:
     """The byte strings that a confused verifier may use a public key as: PEM (SPKI, PKCS #1), with and without newline; DER;
-    a JSON Web Key as it is published, without the spaces that JSON may have.
+    the 32 bytes of an Ed25519 key; a JSON Web Key as it is published, without the spaces that JSON may have.
 
     Raises:
         ValueError: For what is no public key.
     """
     from cryptography.hazmat.primitives import serialization as form
+    from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
     public = _public_from_jwk(pem_or_jwk) if isinstance(pem_or_jwk, Mapping) else _public_from_pem(pem_or_jwk)
     spki = public.public_bytes(form.Encoding.PEM, form.PublicFormat.SubjectPublicKeyInfo)
@@ -184,8 +193,10 @@ def spellings_of_public_key(pem_or_jwk: bytes | Mapping[str, Any]) -> list[bytes
         found += [pem_or_jwk, pem_or_jwk.rstrip(b"\n")]
     else:
         found.append(json.dumps(pem_or_jwk, separators=(",", ":"), ensure_ascii=False).encode())
-    if hasattr(public.public_numbers(), "n"):
+    if isinstance(public, rsa.RSAPublicKey):
         found.append(public.public_bytes(form.Encoding.PEM, form.PublicFormat.PKCS1))
+    if isinstance(public, ed25519.Ed25519PublicKey):
+        found.append(public.public_bytes_raw())
     return list(dict.fromkeys(found))
 
 
@@ -199,9 +210,11 @@ def _public_from_pem(pem: bytes) -> Any:
 
 
 def _public_from_jwk(jwk: Mapping[str, Any]) -> Any:
-    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
     try:
+        if jwk.get("kty") == "OKP" and jwk.get("crv") == "Ed25519":
+            return ed25519.Ed25519PublicKey.from_public_bytes(decode64(str(jwk["x"])))
         if jwk.get("kty") == "RSA":
             n, e = (int.from_bytes(decode64(str(jwk[name])), "big") for name in ("n", "e"))
             return rsa.RSAPublicNumbers(e, n).public_key()
@@ -212,16 +225,24 @@ def _public_from_jwk(jwk: Mapping[str, Any]) -> Any:
             return ec.EllipticCurvePublicNumbers(x, y, curve).public_key()
     except KeyError as error:
         raise ValueError(f"the key set lacks {error}") from None
-    raise ValueError("neither an RSA nor an EC key")
+    raise ValueError("neither an RSA nor an EC nor an Ed25519 key")
 
 
 def new_key(kind: str) -> Any:
-    """A throw-away private key: `"EC"` (P-256) or `"RSA"` (2048 bit)."""
-    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+    """A throw-away private key: `"RSA"` (2048 bit), `"EC"` (P-256), `"P-384"`, `"P-521"` or `"Ed25519"`."""
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-    if kind == "EC":
-        return ec.generate_private_key(ec.SECP256R1())
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    if kind == "RSA":
+        return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    if kind == "Ed25519":
+        return ed25519.Ed25519PrivateKey.generate()
+    curves: dict[str, Any] = {"EC": ec.SECP256R1, "P-384": ec.SECP384R1, "P-521": ec.SECP521R1}
+    return ec.generate_private_key(curves[kind]())
+
+
+def key_type(algorithm: str) -> str | None:
+    """The kind of key pair that an algorithm signs with, as new_key names it; None for a shared secret."""
+    return KEY_TYPES.get(algorithm) or KEY_TYPES.get(algorithm[:2])
 
 
 def self_signed(key: Any, now: datetime) -> bytes:
@@ -230,12 +251,14 @@ def self_signed(key: Any, now: datetime) -> bytes:
 
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ed25519
     from cryptography.x509.oid import NameOID
 
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "maestro-probe")])
     builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
     builder = builder.not_valid_before(now - timedelta(hours=1)).not_valid_after(now + timedelta(hours=1))
-    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+    digest = None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    return builder.sign(key, digest).public_bytes(serialization.Encoding.DER)
 
 
 def digest_of(token: str) -> str:
