@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from maestro_cli.api import Context, ControlFailed, Finding, NotConfigured, check, refusals
-from maestro_cli.observe.control import CONTROL_REQUESTS, Trial, Verdict, attempt_all, control, judge, real_token
-from maestro_cli.observe.endpoint import fill_path
+from maestro_cli.observe.control import (
+    CONTROL_REQUESTS,
+    Trial,
+    Verdict,
+    attempt_all,
+    control,
+    judge,
+    outcome,
+    real_token,
+)
 from maestro_cli.observe.http import Answer
 from maestro_cli.observe.session import LOGIN_REQUESTS
-from maestro_cli.observe.tenant_names import in_path
-from maestro_cli.observe.tenant_objects import OBJECT_REQUESTS, get, settings_of, shared_object
+from maestro_cli.observe.tenant_objects import OBJECT_REQUESTS, path_of, settings_of, shared_object
 from maestro_cli.observe.tokens import Jwt, encode64, unsigned
 
 
@@ -16,7 +23,7 @@ from maestro_cli.observe.tokens import Jwt, encode64, unsigned
     "security.jwt-signature",
     component="security",
     priority="critical",
-    requests=CONTROL_REQUESTS + 6 + OBJECT_REQUESTS + LOGIN_REQUESTS + 2,
+    requests=CONTROL_REQUESTS + 6 + OBJECT_REQUESTS + LOGIN_REQUESTS + 4,
     faults=(
         "jwt-signature-unchecked",
         "jwt-signature-optional",
@@ -30,7 +37,7 @@ def jwt_signature(ctx: Context) -> Finding:
     Why: the signature is all that keeps a user from writing another one's name into a token.
     Fails when: a token opens api.auth.protected after its signature was taken away or overwritten with zeros, one bit of
     it was changed, or its claims were changed and the signature kept; or, where probes may write, such a token reads an
-    object of its owner at api.isolation.read or lists them.
+    object of its owner at api.isolation.read or lists them, and no token at all does not.
     Fix: verify the signature before reading a claim; with most libraries that is the default that was switched off.
     Source: OWASP ASVS 5.0 9.1.1; RFC 8725 §3.3; CVE-2022-21449 (zeros that fit every message, in ECDSA)
     """
@@ -78,11 +85,16 @@ def _elsewhere(ctx: Context, token: Jwt) -> list[tuple[str, Answer]]:
         return []  # the probes of tenants say so
     wrong = f"{token.signed.decode()}.{_flipped(token)}"
     ctx.redact.add([wrong])
-    headers = owned.owner.headers_with(wrong)
-    found = [(f"a changed signature at {isolation.read}", get(ctx, owned.owner, owned.id, headers=headers))]
+    places = {isolation.read: path_of(ctx, isolation.read, owned.id)}
     if isolation.list is not None and isolation.list != owned.owner.auth.protected:
-        path = fill_path(isolation.list, in_path(ctx, isolation.list, owned.owner))
-        found.append((f"a changed signature at {isolation.list}", ctx.http.get(path, headers=headers)))
+        places[isolation.list] = path_of(ctx, isolation.list, owned.id)
+    found = []
+    for place, path in places.items():
+        answer = ctx.http.get(path, headers=owned.owner.headers_with(wrong))
+        # What is open to everybody says nothing of signatures; security.write-authentication names it.
+        accepted = outcome(owned.owner.auth, answer) == "accepted"
+        if not accepted or outcome(owned.owner.auth, ctx.http.get(path)) != "accepted":
+            found.append((f"a changed signature at {place}", answer))
     return found
 
 

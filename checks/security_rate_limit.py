@@ -44,8 +44,7 @@ def rate_limit(ctx: Context) -> Finding:
         )
     expected = f"429 at request {limit + 1}"
     if found.limited_at is None:
-        last = found.answers[-1].status
-        other = f"; the last is answered {last}" if last >= 400 and last != first.answers[0].status else ""
+        other = _otherwise(found)
         seen = Evidence(
             f"{found.before + len(found.answers)} requests to {found.asking.path}", f"no 429{other}", expected
         )
@@ -59,6 +58,16 @@ def rate_limit(ctx: Context) -> Finding:
     return combine(
         (passed(f"Request {limit + 1} of a window is answered 429.", seen), _told(ctx, found), *_bare(ctx, found))
     )
+
+
+def _otherwise(found: Burst) -> str:
+    """What the burst ended with, where that is another refusal than it began with: a lock or a breakdown, but no 429."""
+    statuses = [answer.status for answer in found.answers]
+    last = statuses[-1]
+    if last < 400 or last == statuses[0]:
+        return ""
+    since = len(statuses) - next(count for count, status in enumerate(reversed(statuses)) if status != last)
+    return f"; from request {found.before + since + 1} on they are answered {last}"
 
 
 def _bare(ctx: Context, found: Burst) -> list[Finding]:

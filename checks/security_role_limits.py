@@ -45,12 +45,17 @@ def role_limits(ctx: Context) -> Finding:
         for trial in trials
     ]
     evidence.append(Evidence("control: the same by the first account", " ".join(str(t.control.status) for t in trials)))
-    done = [trial.request for trial in trials if 200 <= trial.limited.status < 400]
+    proved, unproved = ([trial for trial in trials if trial.proved is wanted] for wanted in (True, False))
+    done = [trial.request for trial in proved if 200 <= trial.limited.status < 400]
     if done:
         return failed(f"{roles.account.username} may do what it must not: {', '.join(done)}.", *evidence)
-    crashed = [trial.request for trial in trials if trial.limited.status >= 500]
+    crashed = [trial.request for trial in proved if trial.limited.status >= 500]
     if crashed:
         return failed(f"It is not refused but crashes the service: {', '.join(crashed)}.", *evidence)
+    if unproved:
+        first = sessions.for_account(ctx, 0).account.username
+        said = ", ".join(f"{trial.request} ({trial.control.status})" for trial in unproved)
+        return errored(f"{first} does not get it done either, so nothing is told about rights: {said}.", *evidence)
     unclear = [trial.request for trial in trials if trial.limited.status in _UNCLEAR]
     if unclear:
         return errored(f"No clear answer to {', '.join(unclear)}.", *evidence)

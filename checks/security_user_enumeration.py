@@ -20,6 +20,8 @@ CHANCE = 0.004
 FINE_S, FINE_SHARE = 0.002, 0.05
 """A one-sided difference counts from this size on, in seconds and in shares of the slower median."""
 CONFIRMING = 3
+SHOWN = 120
+"""Characters of a refusal's body that the report shows."""
 SURE = 3
 """So many wrong passwords, of which each takes twice as long as an unknown user beside it, are no chance."""
 CLEAR_S = 0.01
@@ -78,6 +80,11 @@ def user_enumeration(ctx: Context) -> Finding:
     ]
     usual = {name for name, _ in session.answer.all_headers}
     difference = _difference(known, unknown, user, stranger, usual)
+    if difference == "answer":
+        evidence += [
+            Evidence("what a known user is told", _words(known[0], user), "the same words"),
+            Evidence("what an unknown user is told", _words(unknown[0], stranger), "the same words"),
+        ]
     if difference is not None:
         return failed(f"The login tells known from unknown users by the {difference}.", *evidence)
     sure = len(known) >= SURE and (_sooner(unknown, known) or _sooner(known, unknown))
@@ -159,6 +166,12 @@ def _header_names(answer: Answer) -> str:
 def _plain(answer: Answer, user: str, volatile: re.Pattern[str]) -> str:
     """A body without what changes anyway: the name that was sent, ids, times."""
     return volatile.sub("#", answer.body[:20_000].decode("utf-8", "replace").replace(user, "{user}"))
+
+
+def _words(answer: Answer, user: str) -> str:
+    """The beginning of a body, on one line, to look the difference up by."""
+    words = " ".join(_plain(answer, user, _IDS).split())
+    return f"{words[:SHOWN]}{'…' if len(words) > SHOWN else ''}" or "nothing"
 
 
 def _one_sided(known: list[Answer], unknown: list[Answer]) -> bool:

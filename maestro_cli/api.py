@@ -219,6 +219,8 @@ class Check:
         finding = outcome if isinstance(outcome, Finding) else combine(outcome)
         if finding.status in (Status.FAIL, Status.WARN) and finding.remedy is None and self.documentation.fix:
             finding = replace(finding, remedy=Remedy(self.documentation.fix))
+        if finding.remedy is not None and not finding.remedy.text:
+            finding = replace(finding, remedy=replace(finding.remedy, text=self.documentation.fix))
         if finding.remedy is not None and self.fix is not None and finding.status in (Status.FAIL, Status.WARN):
             remedy = replace(finding.remedy, fixable=True, command=finding.remedy.command or f"maestro fix {self.id}")
             finding = replace(finding, remedy=remedy)

@@ -255,9 +255,9 @@ class HabitsService:
         if path == "notes" and asked.method == "POST":
             body = json.loads(asked.body)
             if self.on("makes-many") and isinstance(body, list):
-                rows = [{"id": secrets.token_hex(5), "text": None, "workspace": own} for _ in body]
-                self.notes |= {row["id"]: row for row in rows}
-                return self._json(201, note=rows)
+                rows = {secrets.token_hex(5): {"text": None, "workspace": own} for _ in body}
+                self.notes |= {made: {"id": made, **row} for made, row in rows.items()}
+                return self._json(201, note=[self.notes[made] for made in rows])
             if self.on("strict") and set(body["note"]) - {"text", "workspace"} | (set(body) - {"note", "workspace"}):
                 return self._json(422, ok=False)
             made = body["note"]["text"] if self.on("named-by-client") else secrets.token_hex(5)

@@ -198,7 +198,7 @@ def test_a_limit_that_answers_503_is_no_429(project: Path) -> None:
         said = limited(asked)
         return Said(503) if said.status == 429 else said
 
-    expect(look("security.rate-limit", project, answering, limit(20)), "fail", "the last is answered 503")
+    expect(look("security.rate-limit", project, answering, limit(20)), "fail", "on they are answered 503")
 
 
 AUTH = """,

@@ -29,6 +29,11 @@ class Trial:
     limited: Answer
     control: Answer
 
+    @property
+    def proved(self) -> bool:
+        """Whether it works for the first account; where it does not, nothing is told about rights."""
+        return 200 <= self.control.status < 400
+
 
 def roles_of(ctx: Context) -> Roles:
     """api.roles, with a password and something forbidden.
@@ -58,11 +63,7 @@ def logged_in(ctx: Context, account: Account, key: str) -> Session:
 
 
 def try_forbidden(ctx: Context, endpoint: Endpoint, limited: Session, number: int) -> Trial:
-    """Send one forbidden request as both, the account of few rights first.
-
-    Raises:
-        ControlFailed: When the first account is refused as well: then nothing is told about rights.
-    """
+    """Send one forbidden request as both, the account of few rights first."""
     first = sessions.for_account(ctx, 0)
     suffix = f"f{number}"
     values = {"nonce": ctx.nonce + suffix, "id": "", **in_request(ctx, endpoint, first)}
@@ -73,10 +74,7 @@ def try_forbidden(ctx: Context, endpoint: Endpoint, limited: Session, number: in
     # Under a name of its own: what the account of few rights has made may be refused as there already.
     again = {**values, "nonce": f"{ctx.nonce}{suffix}c"}
     control = limited_answer if gone else _send(ctx, endpoint, again, first, first)
-    request = f"{(endpoint.method or 'GET').upper()} {endpoint.path}"
-    if not 200 <= control.status < 400:
-        raise ControlFailed(f"{first.account.username} is refused {request} as well: {control.status}")
-    return Trial(request, limited_answer, control)
+    return Trial(f"{(endpoint.method or 'GET').upper()} {endpoint.path}", limited_answer, control)
 
 
 def _send(ctx: Context, endpoint: Endpoint, values: dict[str, str], actor: Session, first: Session) -> Answer:
