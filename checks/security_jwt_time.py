@@ -18,7 +18,7 @@ SKEW_S = 60
     "security.jwt-time",
     component="security",
     priority="critical",
-    requests=FORGED_REQUESTS + 6,
+    requests=FORGED_REQUESTS + 7,
     faults=("jwt-expired-accepted", "jwt-skew-large", "jwt-nbf-ignored", "jwt-without-exp"),
 )
 def jwt_time(ctx: Context) -> Finding:
@@ -26,7 +26,7 @@ def jwt_time(ctx: Context) -> Finding:
 
     Why: a token that never ends is a password that nobody can change.
     Fails when: a correctly signed token opens api.auth.protected that ended an hour (also where `exp` is a text and
-    not a number) or 65 seconds ago, or begins in an hour; or one that names no end, where the service issues such tokens. Where all of its own do name one, accepting
+    not a number) or 65 seconds ago, or begins in an hour or two minutes; or one that names no end, where the service issues such tokens. Where all of its own do name one, accepting
     such a token is a warning: most libraries do by default, and only who has the key can make one.
     Fix: verify `exp` and `nbf` with at most 60 s of leeway, and require `exp` (PyJWT: `options={"require": ["exp"]}`).
     Source: OWASP ASVS 5.0 9.2.1; RFC 7519 §4.1.4 to 4.1.5
@@ -37,6 +37,7 @@ def jwt_time(ctx: Context) -> Finding:
     cases = (
         ("ended an hour ago", changed(token.claims, **past, exp=now - 3600)),
         (f"ended {SKEW_S + 5} s ago", changed(token.claims, **past, exp=now - SKEW_S - 5)),
+        ("begins in two minutes", changed(token.claims, nbf=now + 2 * SKEW_S, exp=now + 7200)),
         ("begins in an hour", changed(token.claims, nbf=now + 3600, exp=now + 7200)),
         (ENDLESS, changed(token.claims, exp=None)),
     )

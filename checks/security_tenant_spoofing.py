@@ -29,6 +29,7 @@ from maestro_cli.observe.tenant_objects import (
     get,
     lists,
     make,
+    names_tenant,
     settings_of,
     shared_object,
     shows,
@@ -39,6 +40,7 @@ from maestro_cli.observe.tenant_objects import (
 )
 
 if TYPE_CHECKING:
+    from maestro_cli.observe.http import Answer
     from maestro_cli.observe.session import Session
     from maestro_cli.observe.tenant_names import Tenant
 
@@ -56,7 +58,7 @@ WRITTEN_REQUESTS = 2 * (len(HEADERS) + FURTHER) * (OBJECT_REQUESTS + 2 * 4) + 12
     requests=2 * LOGIN_REQUESTS
     + 12 * OBJECT_REQUESTS
     + WRITTEN_REQUESTS
-    + 2 * (len(HEADERS) + len(QUERIES) + 2 * FURTHER)
+    + 3 * (len(HEADERS) + len(QUERIES) + 2 * FURTHER)
     + 19,
     deadline_s=20,
     faults=(
@@ -85,7 +87,7 @@ def tenant_spoofing(ctx: Context) -> Finding:
     stranger = sessions.for_account(ctx, 1)
     tenant = tenant_named(ctx, owned)
     plain = strangers_read(ctx)
-    if shows(plain, owned):
+    if any(shows(answer, owned) for answer in (plain, *_plain_reads(ctx, owned))):
         raise ControlFailed("another tenant's object is read without naming the tenant (see security.tenant-read)")
     evidence = [
         Evidence(f"control: GET {settings_of(ctx).read} by its owner", str(owned.read.status), "2xx"),
@@ -235,10 +237,10 @@ def _overwrites(ctx: Context, actor: Session, victim: Owned, what: str, headers:
 def _asked(ctx: Context, owned: Owned, headers: Mapping[str, str], query: str) -> tuple[bool, str]:
     """Whether the stranger, asking like this, reads or lists the object; and what is answered."""
     settings, stranger = settings_of(ctx), sessions.for_account(ctx, 1)
-    answer = get(ctx, stranger, owned.id, headers=headers, query=query)
-    if shows(answer, owned):
-        return True, f"{answer.status}, holding the object"
-    seen = f"{answer.status}"
+    reads = _reads(ctx, owned, headers, query)
+    if (shown := next((answer for answer in reads if shows(answer, owned)), None)) is not None:
+        return True, f"{shown.status}, holding the object"
+    seen = _statuses(reads)
     if not _tells(ctx, owned) or settings.list is None:
         return False, seen
     path = fill_path(settings.list, in_path(ctx, settings.list, stranger))
@@ -248,9 +250,30 @@ def _asked(ctx: Context, owned: Owned, headers: Mapping[str, str], query: str) -
     return leaks, f"{seen}, the list {answer.status}{', holding the object' if leaks else ''}"
 
 
+def _reads(ctx: Context, owned: Owned, headers: Mapping[str, str], query: str) -> list[Answer]:
+    """The stranger's attempts to read the object: under its owner's tenant and, where paths name one, under its own.
+
+    A guard at the path lets the latter through, and what names the tenant decides behind it.
+    """
+    stranger = sessions.for_account(ctx, 1)
+    places = (owned.owner, stranger) if names_tenant(settings_of(ctx).read) else (None,)
+    return [get(ctx, stranger, owned.id, headers=headers, query=query, of=place) for place in places]
+
+
+def _plain_reads(ctx: Context, owned: Owned) -> list[Answer]:
+    """The same without a tenant's name in header or query."""
+    if not names_tenant(settings_of(ctx).read):
+        return [strangers_read(ctx)]
+    return ctx.shared("strangers-plain-reads", lambda: _reads(ctx, owned, {}, ""))
+
+
+def _statuses(answers: list[Answer]) -> str:
+    return " and ".join(str(answer.status) for answer in answers)
+
+
 def _asked_plainly(ctx: Context, owned: Owned) -> str:
     """What is answered to the same without a tenant's name."""
-    seen = f"{strangers_read(ctx).status}"
+    seen = _statuses(_plain_reads(ctx, owned))
     return f"{seen}, the list {strangers_list(ctx).status}" if _tells(ctx, owned) else seen
 
 

@@ -62,6 +62,8 @@ FAULTS = {
     "any-password": "Passwords are not looked at.",
     "debug": "/debug shows the process.",
     "trace-inside": "A malformed body behind the login is answered with a stack trace.",
+    "trace-when-changing": "A malformed change is answered with a stack trace.",
+    "workspace-header-when-reading": "X-Workspace-Id decides where one note is read.",
 }
 NUMBERS = {"north": 41, "south": 42}
 USERS = {"ann": ("ann-has-a-password", "north"), "bob": ("bob-has-a-password", "south")}
@@ -95,7 +97,8 @@ class HabitsService:
             said = self._route(asked)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             trace = f'Traceback (most recent call last):\n  File "/srv/app.py", line 7\n{error!r}'
-            if self.on("trace-inside") and "/notes" in asked.path:
+            changing = self.on("trace-when-changing") and asked.method == "PATCH"
+            if (self.on("trace-inside") and "/notes" in asked.path) or changing:
                 said = Said(400, trace.encode())
             else:
                 said = self._json(500 if self.on("crash-hangs-up") and "/notes" in asked.path else 400, ok=False)
@@ -233,7 +236,8 @@ class HabitsService:
             if org != own and not making and not self.on("membership-unchecked"):
                 return self._json(403, ok=False)
             own = org
-        if self.on("workspace-header"):
+        reading = self.on("workspace-header-when-reading") and asked.method == "GET" and path != "notes"
+        if self.on("workspace-header") or reading:
             own = asked.headers.get("x-workspace-id", own)
         if self.on("workspace-query"):
             own = self._workspace(query.get("workspace_id" if self.on("tenant-numbered") else "workspace", [own])[0])

@@ -99,6 +99,8 @@ CASES = [
     ("debug", {"page-for-all"}, "security.exposure"),
     ("debug", {"page-inside"}, "security.exposure"),
     ("trace-inside", set(), "security.malformed-body"),
+    ("trace-when-changing", {"tenant-in-path"}, "security.malformed-body"),
+    ("workspace-header-when-reading", {"tenant-in-path"}, "security.tenant-spoofing"),
     ("unknown-user-said", set(), "security.user-enumeration"),
     ("unknown-user-said", {"login-form"}, "security.user-enumeration"),
     ("unknown-user-said", {"login-token"}, "security.user-enumeration"),
@@ -124,6 +126,7 @@ def test_paths_that_name_the_tenant_are_tried_with_either(project: Path, fault: 
     found = findings(report)
     assert found["security.tenant-read"] == "fail"
     assert found["security.tenant-write"] == "fail"
+    assert found["security.tenant-spoofing"] == "error", "who reads anything needs to name nobody"
     assert found.get("security.tenant-list", "pass") == ("fail" if fault == "membership-unchecked" else "pass")
 
 

@@ -57,6 +57,7 @@ EXPECTED: dict[str, Turns] = {
     "jwt-audience-by-pattern": turns("security.jwt-audience"),
     "jwt-expired-accepted": turns("security.jwt-time"),
     "jwt-nbf-ignored": turns("security.jwt-time"),
+    "jwt-nbf-skew-large": turns("security.jwt-time"),
     "jwt-without-exp": turns("security.jwt-time", "security.token-lifetime", "readiness.token-settings"),
     "jwt-audience-ignored": turns("security.jwt-audience"),
     "jwt-refresh-as-access": turns("security.token-type"),

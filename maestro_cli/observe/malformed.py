@@ -9,7 +9,7 @@ from maestro_cli.errors import NotConfigured
 from maestro_cli.observe import login as logins
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.endpoint import fill
-from maestro_cli.observe.errors import Unreachable
+from maestro_cli.observe.errors import ControlFailed, Unreachable
 from maestro_cli.observe.http import Answer
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ BODIES: tuple[tuple[str, str, bytes], ...] = (
 MALFORMED_REQUESTS = len(BODIES)
 STRANGE_ID = "maestro-probe'\""
 """An id with what ends a text in SQL: harmless where it is a parameter."""
-INSIDE_REQUESTS = 2 * 3
-"""Twice, where the service hangs up at each."""
+INSIDE_REQUESTS = 2 * 5 + 6
+"""Twice, where the service hangs up at each; and an object to change."""
 
 
 def malformed_answers(ctx: Context) -> list[tuple[str, Answer]]:
@@ -70,7 +70,8 @@ def unanswered(ctx: Context) -> list[str]:
 
 
 def inside_answers(ctx: Context) -> list[tuple[str, Answer]]:
-    """The same behind the login: bodies to api.isolation.create that cannot make anything, and a strange id to read.
+    """The same behind the login: bodies to api.isolation.create that cannot make anything, and to api.isolation.update that
+    cannot change anything; and a strange id to read.
 
     Nothing where that is not configured, or where this run may not write: a service may take anything.
     """
@@ -87,22 +88,41 @@ def _inside_answers(ctx: Context) -> list[tuple[str, Answer]]:
         return []
     session = sessions.for_account(ctx, 0)
     values = in_path(ctx, f"{isolation.read} {isolation.create.path}", session)
-    tries: list[tuple[str, str, str, bytes | None]] = [("GET", isolation.read, "a strange id", None)]
+    strange = fill_path(isolation.read, {"id": STRANGE_ID, **values})
+    tries: list[tuple[str, str, str, str, bytes | None]] = [("GET", isolation.read, strange, "a strange id", None)]
     if not ctx.read_only and (ctx.environment != "production" or ctx.probe_production):
         method = (isolation.create.method or "POST").upper()
         # An empty list: a service that makes many at once makes none of it.
         bodies = (BODIES[0][2], b"[]")
-        tries += [(method, isolation.create.path, kind[0], body) for kind, body in zip(BODIES, bodies, strict=False)]
+        place = isolation.create.path
+        path = fill_path(place, values)
+        tries += [(method, place, path, kind[0], body) for kind, body in zip(BODIES, bodies, strict=False)]
+        tries += _changes(ctx, session, bodies)
     found = []
-    for method, place, name, body in tries:
-        path = fill_path(place, {"id": STRANGE_ID, **values})
+    for method, place, path, name, body in tries:
         headers = {**session.headers, **({} if body is None else {"Content-Type": JSON})}
         with contextlib.suppress(Unreachable):  # it hangs up: rude, but nothing of the inside is told
             answer = ctx.http.request(method, path, body=body, headers=headers)
             found.append((f"{method} {place} with {name}", answer))
-            if body is not None and 200 <= answer.status < 300:
+            if place == isolation.create.path and body is not None and 200 <= answer.status < 300:
                 _give_back(ctx, session, answer)
     return found
+
+
+def _changes(
+    ctx: Context, session: Session, bodies: tuple[bytes, ...]
+) -> list[tuple[str, str, str, str, bytes | None]]:
+    """The same bodies to an object of one's own: what another route takes apart may be guarded otherwise."""
+    from maestro_cli.observe.tenant_objects import make, path_of, settings_of
+
+    with contextlib.suppress(NotConfigured, ControlFailed, Unreachable):
+        endpoint = settings_of(ctx).update
+        if endpoint is not None and endpoint.encoding == "json":
+            path = path_of(ctx, endpoint.path, make(ctx, session, "m").id)
+            method = (endpoint.method or "PATCH").upper()
+            kinds = zip(BODIES, bodies, strict=False)
+            return [(method, endpoint.path, path, kind[0], body) for kind, body in kinds]
+    return []
 
 
 def _give_back(ctx: Context, session: Session, answer: Answer) -> None:
