@@ -42,6 +42,16 @@ class Foreign(Session):
         return {**kept, **put, **FROM_ELSEWHERE, **({"Content-Type": "text/plain"} if self.plain else {})}
 
 
+@record(frozen=True)
+class Alone(Foreign):
+    """The same of a session whose token goes in a header: only its cookies are left."""
+
+    def headers_with(self, token: str) -> dict[str, str]:
+        """What the browser sends."""
+        jar = "; ".join(f"{name}={value}" for name, value in self.tokens.cookies.items())
+        return {"Cookie": jar, **FROM_ELSEWHERE, **({"Content-Type": "text/plain"} if self.plain else {})}
+
+
 @check(
     "security.cookie-session",
     component="security",
@@ -64,7 +74,8 @@ def cookie_session(ctx: Context) -> Finding:
 
     Why: browsers add cookies to whatever any page sends; a page that may make them send a change acts as whoever looks at it,
     and whoever can choose the session's number before the login has it afterwards.
-    Fails when: a cookie that is not SameSite opens api.auth.protected beside the configured header's token; a request from another origin, as a page can send it unasked, makes an object although the cookie is not
+    Fails when: a cookie that is not SameSite opens api.auth.protected beside the configured header's token (where the
+    login's cookies hold a token against forged requests: makes an object without it); a request from another origin, as a page can send it unasked, makes an object although the cookie is not
     SameSite; or the session is one that was there before the login. Where the service gives out a token against forged
     requests, making, changing or deleting without it, with a wrong one or with another session's fails; it is a warning
     where SameSite still holds the cookie back.
@@ -98,7 +109,29 @@ def _beside_header(ctx: Context) -> Finding:
         return passed("What the login's cookies open by themselves is nothing: the token goes in a header.", seen)
     if all(_same_site(session.answer, name) for name in cookies):
         return passed(f"{names} opens without the token in its header, and browsers keep it back (SameSite).", seen)
+    if any(CSRF.search(name) for name in cookies):
+        return _written_beside(ctx, session, names, seen)
     return failed(f"{names} opens without the token in its header, and browsers send it for other sites' pages.", seen)
+
+
+def _written_beside(ctx: Context, session: Session, names: str, seen: Evidence) -> Finding:
+    """Reading needs no token against forged requests; where the login sets one as a cookie, a change must ask for it."""
+    ctx.require(
+        ctx.require(ctx.settings.api, "api").isolation, "api.isolation, to try a change with the cookies alone,"
+    )
+    done, evidence = [], [seen]
+    for number, plain in enumerate((False, True)):
+        known = {item.name: getattr(session, item.name) for item in fields(Session)}
+        made, answer = create(ctx, Alone(**known, plain=plain), f"a{number}")
+        what = f"another origin's page makes an object{', as text that no browser asks about' if plain else ''}"
+        evidence.append(Evidence(f"{what}, with {names} alone", str(answer.status), "refused"))
+        if made is not None:
+            done.append(what)
+            if settings_of(ctx).delete is not None:
+                delete(ctx, session, made)
+    if done:
+        return failed(f"With {names} alone, {' and '.join(done)}.", *evidence)
+    return passed(f"{names} opens without the token in its header, for reading only.", *evidence)
 
 
 def is_proof(session: Session, name: str) -> bool:

@@ -131,6 +131,38 @@ def test_a_cookie_that_does_without_the_header(project: Path, flags: str, opens:
         expect(run_check(CHECK, ctx), status)
 
 
+@pytest.mark.parametrize(("asks", "status"), [(True, "pass"), (False, "fail")])
+def test_cookies_that_read_beside_the_header_and_write_with_a_token_only(
+    project: Path, asks: bool, status: str
+) -> None:
+    notes: dict[str, bytes] = {}
+
+    def by_either(asked: Asked) -> Said:
+        if asked.path == "/login":
+            cookies = ("seen=c-5713; HttpOnly; Secure; SameSite=None", "csrf_seen=d-5713; Secure; SameSite=None")
+            return Said(200, b'{"access_token": "t-5713-by-header"}', {"Set-Cookie": cookies})
+        by_header = asked.headers.get("authorization") == "Bearer t-5713-by-header"
+        proven = asked.method == "GET" or not asks or asked.headers.get("x-csrf-token") == "d-5713"
+        if not by_header and not ("seen=c-5713" in asked.headers.get("cookie", "") and proven):
+            return Said(401)
+        if asked.method == "POST":
+            notes[f"n{len(notes)}"] = asked.body
+            return Said(201, json.dumps({"id": list(notes)[-1]}).encode())
+        gone = asked.method == "DELETE" and notes.pop(asked.path.rpartition("/")[2], None) is None
+        return Said(404 if gone else 200)
+
+    accounts = [{"username": name, "password": "has-one"} for name in ("ann", "bob")]
+    auth = {"login": {"path": "/login"}, "protected": "/notes", "accounts": accounts}
+    create = {"path": "/notes", "body": {"text": "{nonce}"}}
+    isolation = {"create": create, "read": "/notes/{id}", "list": "/notes", "delete": "/notes/{id}"}
+    with serving(by_either) as port:
+        api = {"url": f"http://127.0.0.1:{port}", "auth": auth, "isolation": isolation}
+        ctx = context(project, json.dumps({"version": 1, "service": {"name": "x"}, "api": api}))
+        expect(run_check(CHECK, ctx), status, "reading only" if asks else "another origin's page makes an object")
+        ctx.close()
+    assert notes == {}
+
+
 def test_a_session_that_the_client_chooses_is_found_without_a_page(project: Path) -> None:
     kept: dict[str, bool] = {}
 
