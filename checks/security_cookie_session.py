@@ -46,7 +46,8 @@ class Foreign(Session):
 class Alone(Foreign):
     """The same of a session whose token goes in a header: only its cookies are left."""
 
-    def headers_with(self, token: str) -> dict[str, str]:
+    @property
+    def headers(self) -> dict[str, str]:
         """What the browser sends."""
         jar = "; ".join(f"{name}={value}" for name, value in self.tokens.cookies.items())
         return {"Cookie": jar, **FROM_ELSEWHERE, **({"Content-Type": "text/plain"} if self.plain else {})}
