@@ -29,6 +29,7 @@ from small_api import Asked, Said, serving
 
 from maestro_cli.api import Context
 from maestro_cli.demo.servers import EmbeddedPostgres, EmbeddedValkey
+from maestro_cli.observe.health_report import words
 from maestro_cli.redaction import Secret
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -279,3 +280,19 @@ def test_a_health_report_and_what_it_rests_on(
             expect(run_check("health.dependencies", with_database(project, role_url, more=api)), status, word)
     finally:
         service.connection.close()
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("error: connection refused", "ill"),
+        ("ok (3 ms)", "well"),
+        ("Down - no route to host", "ill"),
+        ("out of service", "ill"),
+        ("errors are counted elsewhere", None),
+        ("15.4 (Debian)", None),
+    ],
+)
+def test_a_word_of_health_may_be_explained(said: str, kind: str | None) -> None:
+    found = [meaning for _, _, meaning in words({"status": "ok", "database": said})]
+    assert found == ["well", *([] if kind is None else [kind])]

@@ -57,6 +57,7 @@ _MEANINGS = {
 }
 _SAYS = ("status", "state", "health", "healthy", "ok", "result")
 _LISTS = frozenset(["checks", "check", "dependencies", "components", "services", "details", "entries", "info"])
+_EXPLAINED = re.compile(r"[:;,(\[]| [-\u2013\u2014] ")
 _PART = re.compile(
     r"^(database|db|postgres\w*|redis|valkey|cache|queue|broker|storage|mysql|mongo\w*|kafka|rabbitmq)$", re.IGNORECASE
 )
@@ -91,5 +92,12 @@ def _part(name: str, said: Any) -> Iterator[tuple[str, str, str]]:
 def _kind(item: Any) -> str | None:
     if isinstance(item, bool):
         return "well" if item else "ill"
-    word = item.strip().lower().replace(" ", "_").replace("-", "_") if isinstance(item, str) else ""
-    return next((kind for kind, words in _MEANINGS.items() if word in words), None)
+    if not isinstance(item, str):
+        return None
+    # The word alone, or before what explains it: `error: connection refused`, `ok (3 ms)`.
+    return next((kind for text in (item, _EXPLAINED.split(item, maxsplit=1)[0]) if (kind := _meaning(text))), None)
+
+
+def _meaning(text: str) -> str | None:
+    word = text.strip().lower().replace(" ", "_").replace("-", "_")
+    return next((kind for kind, known in _MEANINGS.items() if word in known), None)
