@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import Counter
 from typing import Any
 
 from maestro_cli.api import Context, Evidence, Finding, check, errored, failed, passed, warned
+from maestro_cli.observe.tenancy import tenant_ids
 
 # A whole hash never leaves the database: the server sorts each into a kind and counts.
 _KINDS = r"""
@@ -42,8 +43,13 @@ SELECT CASE
     WHEN {column} ~ '^gAAAA[A-Za-z0-9_-]{{60,}}=*$' THEN 'Fernet, which can be decrypted'
     WHEN length({column}) >= 64 AND {column} ~ '^[A-Za-z0-9+/=_.:$,-]+$' THEN 'of an unknown format'
     ELSE 'no known hash' END AS kind, count(*)
-FROM {table} GROUP BY 1 ORDER BY 2 DESC LIMIT 50"""
+FROM {table} WHERE {rows} GROUP BY 1 ORDER BY 2 DESC LIMIT 50"""
 
+_GUARDED = """
+SELECT row_security_active(t.oid) AND EXISTS (
+    SELECT FROM pg_attribute WHERE attrelid = t.oid AND attname = %s AND NOT attisdropped)
+FROM (SELECT %s::regclass::oid AS oid) t"""
+"""Whether policies hide rows from this role, and a column says whose they are."""
 _STRETCHED = {"pbkdf2-sha1": 1_300_000, "pbkdf2-sha256": 600_000, "pbkdf2-sha512": 210_000}
 """Least iterations, from OWASP's Password Storage Cheat Sheet."""
 _SCRYPT = ((131_072, 1), (65_536, 2), (32_768, 3), (16_384, 5), (8_192, 10))
@@ -55,6 +61,7 @@ _ARGON2 = ((47_104, 1), (19_456, 2), (12_288, 3), (9_216, 4), (7_168, 5))
 """Least memory (KiB) and iterations of argon2id, from the same page."""
 
 
+MAXIMUM_TENANTS = 200
 UNKNOWN = "of an unknown format"
 """Long and without blanks: a hash of the service's own, hardly a password; nothing can be said of it."""
 
@@ -71,7 +78,7 @@ def password_hashing(ctx: Context) -> Finding:
     Why: who copies the table tries billions of guesses a second against MD5, and a few against bcrypt with 12 rounds.
     Fails when: a stored value is neither bcrypt with at least database.password_hashes.min_rounds, nor argon2id, scrypt or
     PBKDF2 with the work that OWASP asks for; what frameworks use by default, though less, is a warning. The server counts
-    the kinds; no hash is fetched.
+    the kinds; no hash is fetched. Behind row-level security each tenant's users are counted, of at most 200 tenants.
     Fix: raise the work factor, and hash again at each user's next login; lock accounts whose password is stored in the clear.
     Source: OWASP ASVS 5.0 11.4.2; OWASP Password Storage Cheat Sheet
     """
@@ -113,27 +120,47 @@ def _count(ctx: Context, table: str, column: str) -> dict[str, int]:
     import psycopg2
     from psycopg2 import sql
 
-    statement = sql.SQL(_KINDS).format(column=sql.Identifier(column), table=sql.Identifier(*table.split(".")))
+    named = {"column": sql.Identifier(column), "table": sql.Identifier(*table.split("."))}
+    counts: Counter[str] = Counter()
     try:
+        views = _views(ctx, named["table"])
         with ctx.database.transaction() as cursor:
-            for name, value in _tenant(ctx):
-                cursor.execute("SELECT set_config(%s, %s, true)", (name, value))
-            cursor.execute(statement)
-            rows: list[tuple[Any, ...]] = cursor.fetchall()
+            for settings, rows in views:
+                for setting, tenant in settings.items():
+                    cursor.execute("SELECT set_config(%s, %s, true)", (setting, tenant))
+                cursor.execute(sql.SQL(_KINDS).format(**named, rows=rows))
+                counts.update({str(kind): int(number) for kind, number in cursor.fetchall()})
     except psycopg2.errors.QueryCanceled:
         raise _NotReadableError("counting took too long") from None
     except psycopg2.errors.InsufficientPrivilege:
         raise _NotReadableError("permission denied") from None
     except psycopg2.ProgrammingError as error:
         raise _NotReadableError(str(error).splitlines()[0]) from None
-    return {str(kind): int(number) for kind, number in rows}
+    return dict(counts)
 
 
-def _tenant(ctx: Context) -> Iterator[tuple[str, str]]:
-    """Behind row-level security, the default tenant's users are seen."""
-    tenancy = ctx.settings.tenancy
-    if tenancy is not None and tenancy.rls is not None:
-        yield tenancy.rls.setting, tenancy.default_tenant.id
+def _views(ctx: Context, table: Any) -> list[tuple[dict[str, str], Any]]:
+    """Behind row-level security, as which tenants one has to look: what is set, and which rows are then counted.
+
+    Rows that several tenants see would be counted more than once where no column tells whose they are: there the
+    default tenant's view is all that is looked at.
+    """
+    from psycopg2 import sql
+
+    tenancy, every = ctx.settings.tenancy, sql.SQL("true")
+    if tenancy is None or tenancy.rls is None:
+        return [({}, every)]
+    with ctx.database.transaction() as cursor:
+        cursor.execute(_GUARDED, (tenancy.column, table.as_string(cursor)))
+        guarded = bool(cursor.fetchone()[0])
+    setting = tenancy.rls.setting
+    if not guarded:
+        return [({setting: tenancy.default_tenant.id}, every)]
+    own = sql.SQL("{}::text = {}")
+    return [
+        ({setting: tenant}, own.format(sql.Identifier(tenancy.column), sql.Literal(tenant)))
+        for tenant in tenant_ids(ctx, MAXIMUM_TENANTS)
+    ]
 
 
 def _strong(kind: str, min_rounds: int) -> bool:

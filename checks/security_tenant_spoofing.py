@@ -323,7 +323,28 @@ def _in_body(ctx: Context, owned: Owned, tenant: Tenant, evidence: list[Evidence
 
 
 def _crossed(ctx: Context, owned: Owned, made: str) -> bool:
-    """Whether the other tenant's account finds the stranger's object among its own."""
+    """Whether the other tenant's account finds the stranger's object among its own.
+
+    Raises:
+        ControlFailed: Where it finds any object of the stranger's, so that no name of a tenant is what brought it there.
+    """
+    if not _found(ctx, owned, made):
+        return False
+    if ctx.shared("strangers-object-found", lambda: _found_plainly(ctx, owned)):
+        if settings_of(ctx).delete is not None:
+            delete(ctx, owned.owner, made, of=owned.owner)  # its maker may not be able to
+        raise ControlFailed(
+            f"{owned.owner.account.username} reads another tenant's object that names no tenant (see security.tenant-read)"
+        )
+    return True
+
+
+def _found_plainly(ctx: Context, owned: Owned) -> bool:
+    plain, _ = create(ctx, sessions.for_account(ctx, 1), "own")
+    return plain is not None and _found(ctx, owned, plain)
+
+
+def _found(ctx: Context, owned: Owned, made: str) -> bool:
     seen = get(ctx, owned.owner, made, of=owned.owner)
     if settings_of(ctx).create.body is None or "{nonce}" not in str(settings_of(ctx).create.body):
         return 200 <= seen.status < 300

@@ -31,7 +31,7 @@ OVERRIDE = "a POST that says to be a DELETE"
     component="multi_tenancy",
     priority="critical",
     writes=True,
-    requests=2 * LOGIN_REQUESTS + OBJECT_REQUESTS + 21,
+    requests=2 * LOGIN_REQUESTS + OBJECT_REQUESTS + 24,
     deadline_s=20,
     faults=("tenant-update-leaks", "tenant-delete-leaks"),
 )
@@ -63,12 +63,11 @@ def _changed(ctx: Context, owned: Owned, stranger: Session) -> Finding:
     quiet = get(ctx, owned.owner, owned.id).body == owned.read.body
     if marked:
         _own_change(ctx, owned, evidence)
-    tries: list[tuple[str, Session, str | None]] = [
-        (where, whose, None) for where, whose in _places(endpoint.path, owned, stranger)
-    ]
+    places = _places(endpoint.path, owned, stranger)
+    tries: list[tuple[str, Session, str | None]] = [(where, whose, None) for where, whose in places]
     # Frameworks route both to handlers of their own, and a guard is easily put into one of them alone.
     twin = {"PATCH": "PUT", "PUT": "PATCH"}.get(endpoint.method or "PATCH")
-    tries += [(f" with {twin}", owned.owner, twin)] if twin else []
+    tries += [(f"{where} with {twin}", whose, twin) for where, whose in places if twin]
     for where, whose, method in tries:
         before = get(ctx, owned.owner, owned.id)
         answer = update(ctx, stranger, owned.id, f"{ctx.nonce}ws", of=whose, method=method)

@@ -119,6 +119,29 @@ def test_a_hash_of_an_unknown_format_is_no_verdict(project: Path, database: str)
     expect(result, "fail", "no known hash")
 
 
+@pytest.mark.parametrize("open_to", ["own", "all"])
+def test_behind_row_level_security_every_tenants_passwords_are_counted(
+    project: Path, database: str, role_url: str, open_to: str
+) -> None:
+    one, other = "371191e4-9748-4b2a-9c7f-2d986463afa7", "5c0c6a3e-6a0e-4d5d-8f43-0d1e6f6a7b21"
+    shown = "tenant_id = nullif(current_setting('app.tenant_id', true), '')::uuid" if open_to == "own" else "true"
+    run_sql(
+        database,
+        "CREATE TABLE tenants (id uuid PRIMARY KEY, is_active bool)",
+        f"INSERT INTO tenants VALUES ('{one}', true), ('{other}', true)",
+        "CREATE TABLE users (tenant_id uuid REFERENCES tenants, password_hash text)",
+        f"INSERT INTO users VALUES ('{one}', '{TWELVE}'), ('{other}', '{TWELVE}'), ('{other}', '{hashed(4)}')",
+        "ALTER TABLE users ENABLE ROW LEVEL SECURITY",
+        f"CREATE POLICY own ON users USING ({shown})",
+        "GRANT SELECT ON tenants, users TO PUBLIC",
+    )
+    keys = "password_hashes: {table: users, column: password_hash}"
+    yaml = f"database: {{url: '{role_url}', {keys}}}\ntenancy: {{tables: {{users: {{}}}}, rls: {{role: anybody}}}}\n"
+    expect(run_check("security.password-hashing", context(project, yaml)), "fail", "1 of 3", "1 as bcrypt 04")
+    run_sql(database, "REVOKE SELECT ON tenants FROM PUBLIC")
+    expect(run_check("security.password-hashing", context(project, yaml)), "pass", "All 1 stored")
+
+
 def test_hashes_that_cannot_be_observed(project: Path, database: str, role_url: str) -> None:
     expect(run_check("security.password-hashing", stored(project, database)), "error", "nothing to observe")
     ctx = stored(project, database, None)

@@ -59,6 +59,35 @@ def functions_around(ctx: Context) -> list[tuple[str, str]]:
         return [(row.object, row.message) for row in found if row.kind in ("definer-function", "leakproof-function")]
 
 
+def tenant_ids(ctx: Context, most: int) -> list[str]:
+    """The tenants that the application's role is told of, the default one first.
+
+    Args:
+        ctx: The run.
+        most: How many at the most.
+
+    Returns:
+        Their ids; the default tenant's alone where the role may not read the table of tenants.
+    """
+    from maestro_cli.tenants.sql import identifier
+
+    tenancy = ctx.require(ctx.settings.tenancy, "tenancy")
+    default = tenancy.default_tenant.id
+    try:
+        schema = tenant_schema(ctx)
+    except MaestroError:
+        return [default]  # health.postgres-up or security.multi-tenancy says so
+    table, keys = schema.spec.tenants, schema.catalog.primary_key(schema.spec.tenants)
+    if not keys:
+        return [default]
+    text = f"{identifier(keys[0])}::text"
+    rows = ctx.database.query(
+        f"SELECT {text} FROM {schema.spec.qualified(table)} ORDER BY {text} <> %s, 1 LIMIT %s",  # noqa: S608 - quoted by the engine
+        (default, most),
+    )
+    return [str(row[0]) for row in rows] or [default]
+
+
 class _Statements:
     """What the tenants engine asks of a session, on a cursor of ours: read-only, rolled back, with a timeout."""
 
