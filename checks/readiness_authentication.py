@@ -27,7 +27,7 @@ USER = ("X-Forwarded-User", "X-Remote-User", "Remote-User", "X-Auth-Request-User
     "readiness.authentication",
     component="security",
     priority="critical",
-    requests=MAXIMUM_ACCOUNTS * (sessions.LOGIN_REQUESTS + 1) + 12,
+    requests=MAXIMUM_ACCOUNTS * (sessions.LOGIN_REQUESTS + 1) + 13,
     deadline_s=15,  # three logins, each as slow as a good password hash is meant to be
     faults=("anonymous-accepted", "garbage-token-accepted", "any-password-accepted"),
 )
@@ -78,7 +78,7 @@ def authentication(ctx: Context) -> Finding:
         for name, answer in _otherwise(ctx):
             rows.append((name, answer))
             opened += [name] if 200 <= answer.status < 300 and not answer.truncated else []
-    if logins.tokens_in(ctx, wrong) is not None:
+    if sessions.let_in(ctx, wrong) is not None:
         opened.append("the login with a wrong password")
     elif wrong.status >= 500:
         crashed.append("the login with a wrong password")

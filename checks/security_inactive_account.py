@@ -12,7 +12,7 @@ from maestro_cli.observe.session import LOGIN_REQUESTS, Session
     "security.inactive-account",
     component="security",
     priority="medium",
-    requests=3 * LOGIN_REQUESTS + 2,
+    requests=3 * LOGIN_REQUESTS + 3,
     faults=("inactive-accepted", "inactive-account-active"),
 )
 def inactive_account(ctx: Context) -> Finding:
@@ -33,12 +33,12 @@ def inactive_account(ctx: Context) -> Finding:
     known = Evidence(f"control: login of {control.account.username}", str(control.answer.status), "let in")
     answer = sessions.attempt(ctx, account.username, account.password.reveal())
     seen = Evidence(f"login of {account.username}", str(answer.status), "refused")
-    tokens = logins.tokens_in(ctx, answer)
+    tokens = sessions.let_in(ctx, answer)
     if tokens is not None:
         session = sessions.named(ctx, Session(-1, account, auth, tokens, answer, control.issued_at))
         ctx.cleanup.add(f"session of {account.username}", lambda: sessions.log_out(ctx, session), order=1)
         return failed(f"The deactivated account {account.username} is let in.", seen, known)
-    if answer.status >= 500 or answer.status == 429 or not logins.login_refused(auth, answer):
+    if answer.status >= 500 or answer.status == 429 or not sessions.turned_away(ctx, answer):
         return errored(
             f"The login of {account.username} is answered {answer.status}, which is no refusal.", seen, known
         )

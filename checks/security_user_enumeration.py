@@ -41,7 +41,7 @@ _SUMS = re.compile(r"set-cookie|etag|digest|content-md5|signature|last-modified|
     component="security",
     priority="medium",
     writes=True,
-    requests=LOGIN_REQUESTS + 2 * MOST + CONFIRMING * (LOGIN_REQUESTS + 2),
+    requests=LOGIN_REQUESTS + 2 + 2 * MOST + CONFIRMING * (LOGIN_REQUESTS + 2),
     deadline_s=30,
     faults=("enumeration-status", "enumeration-message", "enumeration-timing"),
 )
@@ -66,7 +66,7 @@ def user_enumeration(ctx: Context) -> Finding:
     for _ in range(session.auth.wrong_passwords - 1):
         known.append(sessions.attempt(ctx, user, wrong))
         unknown.append(sessions.attempt(ctx, stranger, wrong))
-    if any(logins.tokens_in(ctx, answer) is not None for answer in (known[0], unknown[0])):
+    if any(sessions.let_in(ctx, answer) is not None for answer in (known[0], unknown[0])):
         raise ControlFailed("a wrong password is let in, so no refusals can be compared")
     away = next((answer.status for answer in known + unknown if answer.status in (502, 503, 504)), None)
     if away is not None:

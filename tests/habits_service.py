@@ -43,6 +43,7 @@ HABITS = {
     "missing-is-forbidden": "What is not there is answered with 403, whoever asks.",
     "makes-many": "A list for a body makes an object of each of its items.",
     "logout-by-refresh-token": "A log-out ends the login whose latest refresh token is in its body, and no other.",
+    "visitors-session": "Who is refused is shown the form again, with 200 and a session's cookie that opens nothing.",
     "foreign-session-refused": "A login that comes with a session that the service doesn't know is refused.",
     "crash-hangs-up": "A malformed body is a 500, after which the connection is closed without a word.",
 }
@@ -167,6 +168,9 @@ class HabitsService:
         wrong = USERS.get(str(user), ("",))[0] != password and not (self.on("any-password") and user in USERS)
         if self.on("foreign-session-refused") and strange:
             return self._json(401, ok=False)
+        if self.on("visitors-session") and (not isinstance(user, str) or wrong):
+            headers = {"Set-Cookie": f"access_token={secrets.token_hex(16)}; HttpOnly; Path=/; SameSite=Lax"}
+            return Said(200, PAGE, {**headers, "Content-Type": "text/html; charset=utf-8"})
         if not isinstance(user, str) or wrong:
             return self._json(401, ok=False, **({"unknown": user not in USERS} if self.on("unknown-user-said") else {}))
         return self._issued({"user": user, "family": uuid.uuid4().hex})

@@ -60,6 +60,7 @@ def findings(report: Report) -> dict[str, str]:
         {"tenant-in-path", "tenant-numbered"},
         {"page-for-all", "page-inside"},
         {"cookie-tokens", "foreign-session-refused"},
+        {"cookie-tokens", "visitors-session"},
         {"missing-is-forbidden", "logout-by-refresh-token"},
     ],
     ids=lambda habits: "+".join(sorted(habits)),
@@ -105,6 +106,7 @@ CASES = [
     ("unknown-user-said", {"login-form"}, "security.user-enumeration"),
     ("unknown-user-said", {"login-token"}, "security.user-enumeration"),
     ("any-password", {"login-form"}, "readiness.authentication"),
+    ("any-password", {"cookie-tokens", "visitors-session"}, "readiness.authentication"),
 ]
 
 

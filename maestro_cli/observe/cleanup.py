@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-TOTAL_S = 3.0
+TOTAL_S = 10.0
 
 
 @dataclass

@@ -17,6 +17,7 @@ from maestro_cli.observe.http import Answer, overridden
 from maestro_cli.observe.login import (
     Tokens,
     login_of,
+    login_refused,
     new_page,
     send_login,
     settings_of,
@@ -220,12 +221,43 @@ def attempt(ctx: Context, username: str, password: str, *, page: LoginPage | Non
     page = page or ctx.shared("login-page", lambda: new_page(ctx))
     answer = send_login(ctx, username, password, page, **options)
     tokens = tokens_in(ctx, answer)
-    if tokens is not None:
-        account = settings_of(ctx).accounts[0]
-        session = named(ctx, Session(0, account, settings_of(ctx), tokens, answer, time.time(), tokens.cookies))
-        session = _proven(ctx, session)  # a log-out may want to be seen not to be forged
-        ctx.cleanup.add(f"session of {username}", lambda: log_out(ctx, session), order=1)
+    if tokens is None or (password == wrong_word(ctx) and _visitors_too(ctx, answer)):
+        return answer
+    session = _proven(ctx, _unproven(ctx, tokens, answer))  # a log-out may want to be seen not to be forged
+    ctx.cleanup.add(f"session of {username}", lambda: log_out(ctx, session), order=1)
     return answer
+
+
+def let_in(ctx: Context, answer: Answer) -> Tokens | None:
+    """The tokens in a login's answer; None too for a session in a cookie that opens nothing: some give one to every visitor."""
+    tokens = tokens_in(ctx, answer)
+    auth = settings_of(ctx)
+    if tokens is None or auth.protected is None or not login_of(auth).token.startswith("cookie:"):
+        return tokens
+    session = _unproven(ctx, tokens, answer)
+    opened = ctx.shared("sessions-tried", dict[str, Answer])
+    if tokens.access_token not in opened:
+        opened[tokens.access_token] = protected(ctx, session.headers, session)
+    inside = opened[tokens.access_token]
+    return tokens if 200 <= inside.status < 300 and not login_refused(auth, inside) else None
+
+
+def turned_away(ctx: Context, answer: Answer) -> bool:
+    """Whether a login's answer lets nobody in: a refusal, or the form once more where the session is a cookie."""
+    auth = settings_of(ctx)
+    if login_refused(auth, answer):
+        return True
+    return login_of(auth).token.startswith("cookie:") and let_in(ctx, answer) is None
+
+
+def _visitors_too(ctx: Context, refusal: Answer) -> bool:
+    """Whether who is refused is given a session as well, as the first one shows: there is nothing to log out then."""
+    return ctx.shared("visitors-get-sessions", lambda: let_in(ctx, refusal) is None)
+
+
+def _unproven(ctx: Context, tokens: Tokens, answer: Answer) -> Session:
+    account = settings_of(ctx).accounts[0]
+    return named(ctx, Session(0, account, settings_of(ctx), tokens, answer, time.time(), tokens.cookies))
 
 
 def wrong_password(ctx: Context) -> Answer:
