@@ -36,6 +36,13 @@ SERVED = {
 }
 
 
+BESIDE = {
+    "tenant-export-unscoped": "/notes/export",
+    "tenant-file-unscoped": "/notes.csv",
+    "tenant-format-unscoped": "/notes?format=csv",
+}
+
+
 class HalfClosed(OtherService):
     """The other service behind one more layer, which is right where one looks first."""
 
@@ -52,7 +59,7 @@ class HalfClosed(OtherService):
             return Said(405, b"{}")
         if path.startswith("/v2/"):
             asked = replace(asked, path=asked.path.removeprefix("/v2"))
-        said = self._otherwise(asked, self._said(asked, path), path)
+        said = self._otherwise(asked, self._listed(asked, self._said(asked, path)), path)
         headers = {**said.headers, **self._cross_origin(asked, path)}
         if self.half == "cors-any-origin-on-errors" and said.status >= 400 and "origin" in asked.headers:
             headers["Access-Control-Allow-Origin"] = asked.headers["origin"]
@@ -91,6 +98,21 @@ class HalfClosed(OtherService):
         if self.half == "cookie-weaker-after-refresh" and path.endswith("/renew") and said.status == 200:
             cookie = str(said.headers.get("Set-Cookie", "")).replace("; HttpOnly", "")
             return Said(200, said.body, {**said.headers, "Set-Cookie": cookie})
+        return said
+
+    def _listed(self, asked: Asked, said: Said) -> Said:
+        """What gives the objects beside the list as it is."""
+        if asked.method != "GET" or self._bearer(asked) is None:
+            return said
+        rows = list(self.objects.values())
+        if self.half in BESIDE and asked.path.endswith(BESIDE[self.half]):
+            lines = "\n".join(f"{row['id']},{row['text']}" for row in rows)
+            return Said(200, f"id,text\n{lines}".encode(), {**said.headers, "Content-Type": "text/csv"})
+        words = parse_qs(urlsplit(asked.path).query).get("filter[text]", [])
+        if self.half == "tenant-bracketed-filter" and words:
+            return Said(
+                200, json.dumps({"notes": [row for row in rows if row["text"] in words]}).encode(), said.headers
+            )
         return said
 
     def _otherwise(self, asked: Asked, said: Said, path: str) -> Said:
@@ -161,6 +183,10 @@ HALVES: dict[str, tuple[str, tuple[str, ...]]] = {
     "docs-elsewhere": ("readiness.environment", ("/swagger-ui.html",)),
     "docs-beside": ("readiness.environment", ("/v2/openapi.json",)),
     "docs-of-swaggo": ("readiness.environment", ("/swagger/doc.json",)),
+    "tenant-export-unscoped": ("security.tenant-list", ("Beside its list", "/notes/export")),
+    "tenant-file-unscoped": ("security.tenant-list", ("Beside its list", "/notes.csv")),
+    "tenant-format-unscoped": ("security.tenant-list", ("Beside its list", "/notes?format=csv")),
+    "tenant-bracketed-filter": ("security.tenant-list", ("filtered by filter[text]",)),
     "patch-unscoped": ("security.tenant-write", ("changes another tenant's object with PATCH",)),
 }
 
@@ -169,6 +195,20 @@ HALVES: dict[str, tuple[str, tuple[str, ...]]] = {
 def test_what_is_closed_at_one_place_only_is_found(project: Path, half: str) -> None:
     check, words = HALVES[half]
     expect(probed(project, half, check), "fail", *words)
+
+
+@pytest.mark.parametrize(("says", "status"), [(b"(psycopg2.errors.NumericValueOutOfRange)", "fail"), (b"{}", "pass")])
+def test_a_number_too_large_for_an_id_shows_nothing_of_the_database(project: Path, says: bytes, status: str) -> None:
+    service = OtherService(Shape(ids="integer"))
+
+    def overflowing(asked: Asked) -> Said:
+        return Said(500, says) if "9" * 20 in asked.path else service(asked)
+
+    with serving(overflowing) as port:
+        ctx = context(project, configuration(service, port))
+        expect(run_check("security.malformed-body", ctx), status, "a number that no integer holds")
+        ctx.close()
+    assert service.objects == {}
 
 
 def test_a_total_of_ones_own_is_no_leak(project: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from maestro_cli.errors import NotConfigured
@@ -27,7 +28,9 @@ BODIES: tuple[tuple[str, str, bytes], ...] = (
 MALFORMED_REQUESTS = len(BODIES)
 STRANGE_ID = "maestro-probe'\""
 """An id with what ends a text in SQL: harmless where it is a parameter."""
-INSIDE_REQUESTS = 2 * 5 + 6
+OVERFLOW = "a number that no integer holds"
+"""An id again, where ids are numbers: of more digits than 64 bits have."""
+INSIDE_REQUESTS = 2 * 6 + 6
 """Twice, where the service hangs up at each; and an object to change."""
 
 
@@ -97,7 +100,7 @@ def _inside_answers(ctx: Context) -> list[tuple[str, Answer]]:
         place = isolation.create.path
         path = fill_path(place, values)
         tries += [(method, place, path, kind[0], body) for kind, body in zip(BODIES, bodies, strict=False)]
-        tries += _changes(ctx, session, bodies)
+        tries += _changes(ctx, session, bodies, values)
     found = []
     for method, place, path, name, body in tries:
         headers = {**session.headers, **({} if body is None else {"Content-Type": JSON})}
@@ -110,19 +113,25 @@ def _inside_answers(ctx: Context) -> list[tuple[str, Answer]]:
 
 
 def _changes(
-    ctx: Context, session: Session, bodies: tuple[bytes, ...]
+    ctx: Context, session: Session, bodies: tuple[bytes, ...], values: Mapping[str, str]
 ) -> list[tuple[str, str, str, str, bytes | None]]:
     """The same bodies to an object of one's own: what another route takes apart may be guarded otherwise."""
+    from maestro_cli.observe.endpoint import fill_path
     from maestro_cli.observe.tenant_objects import make, path_of, settings_of
 
+    tries: list[tuple[str, str, str, str, bytes | None]] = []
     with contextlib.suppress(NotConfigured, ControlFailed, Unreachable):
-        endpoint = settings_of(ctx).update
+        settings = settings_of(ctx)
+        made = make(ctx, session, "m").id
+        if made.isdecimal():
+            path = fill_path(settings.read, {"id": "9" * 25, **values})
+            tries.append(("GET", settings.read, path, OVERFLOW, None))
+        endpoint = settings.update
         if endpoint is not None and endpoint.encoding == "json":
-            path = path_of(ctx, endpoint.path, make(ctx, session, "m").id)
-            method = (endpoint.method or "PATCH").upper()
+            method, path = (endpoint.method or "PATCH").upper(), path_of(ctx, endpoint.path, made)
             kinds = zip(BODIES, bodies, strict=False)
-            return [(method, endpoint.path, path, kind[0], body) for kind, body in kinds]
-    return []
+            tries += [(method, endpoint.path, path, kind[0], body) for kind, body in kinds]
+    return tries
 
 
 def _give_back(ctx: Context, session: Session, answer: Answer) -> None:
