@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 from urllib.parse import quote
 
 from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, failed, passed
 from maestro_cli.observe import session as sessions
+from maestro_cli.observe.beside_list import BESIDE_REQUESTS, leaking_beside
 from maestro_cli.observe.endpoint import fill, with_query
 from maestro_cli.observe.http import Answer
 from maestro_cli.observe.pages import PAGE_REQUESTS, PAGES, looked_through, own_page
@@ -25,6 +27,7 @@ from maestro_cli.observe.tenant_objects import (
     shared_object,
     strangers_list,
 )
+from maestro_cli.observe.unnamed_tenant import UNNAMED_REQUESTS, unnamed_lists
 
 FIELDS = 3
 """Most fields of the configured body that are tried as filters."""
@@ -38,7 +41,15 @@ _TOTAL = re.compile(r"total|count|^size$|results$", re.IGNORECASE)
     priority="critical",
     writes=True,
     last=True,
-    requests=2 * LOGIN_REQUESTS + 3 * OBJECT_REQUESTS + 8 + FIELDS + len(SEARCHES) + 2 * PAGES + PAGE_REQUESTS,
+    requests=2 * LOGIN_REQUESTS
+    + 3 * OBJECT_REQUESTS
+    + 8
+    + 2 * FIELDS
+    + len(SEARCHES)
+    + 2 * PAGES
+    + PAGE_REQUESTS
+    + UNNAMED_REQUESTS
+    + BESIDE_REQUESTS,
     faults=("tenant-list-leaks", "tenant-list-unscoped", "tenant-filter-unscoped", "tenant-total-unscoped"),
 )
 def tenant_list(ctx: Context) -> Finding:
@@ -47,7 +58,8 @@ def tenant_list(ctx: Context) -> Finding:
     Why: a query without its WHERE looks right in every test that has one tenant.
     Fails when: the list at api.isolation.list, asked for by the second account, holds the object that the first one has
     just made: as it is and on the pages after it, or filtered by a field of the object (`?name=…`, after api.isolation.create.body) or by its id,
-    searched (`?q=…`), or with a limit of its own; or a total in it follows what the other tenant makes and deletes.
+    searched (`?q=…`), or with a limit of its own; asked for without the header of api.headers that names the tenant; or
+    beside it, at an export (`/export`, `.csv`, `?format=csv`), a search or everything (`/all`); or a total in it follows what the other tenant makes and deletes.
     Fix: add the tenant to the query in one place that no query passes by, or let row-level security do it.
     Source: OWASP API1:2023; OWASP ASVS 5.0 8.2.2
     """
@@ -84,17 +96,31 @@ def tenant_list(ctx: Context) -> Finding:
         )
     if holds:
         return failed(f"The list of {stranger.account.username} holds another tenant's object.", *evidence)
-    queries = [] if names_tenant(path) else _filtered(ctx, owned, answer, evidence)
-    if queries:
-        found = " and ".join(queries)
-        return failed(
-            f"The list of {stranger.account.username}, filtered by {found}, holds another tenant's object.", *evidence
-        )
-    if (counted := _counted(ctx, stranger, evidence)) is not None:
-        return failed(f"The list of {stranger.account.username} counts other tenants' objects ({counted}).", *evidence)
+    if (message := _another_way(ctx, stranger, owned, answer, evidence)) is not None:
+        return failed(message, *evidence)
     if not 200 <= answer.status < 300:
         raise ControlFailed(f"{stranger.account.username} has no list at all: GET {path} is answered {answer.status}")
     return passed(f"The list of {stranger.account.username} holds nothing of another tenant.", *evidence)
+
+
+def _another_way(ctx: Context, stranger: Session, owned: Owned, answer: Answer, evidence: list[Evidence]) -> str | None:
+    """What is wrong with the list where it is asked for otherwise; None where nothing is."""
+    settings = settings_of(ctx)
+    path, name = ctx.require(settings.list, "api.isolation.list"), stranger.account.username
+    for how, unnamed in unnamed_lists(ctx, stranger):
+        holds = lists(unnamed, owned, settings.create.id)
+        seen = f"{unnamed.status}, {'holds' if holds else 'does not hold'} the object"
+        evidence.append(Evidence(f"GET {path} {how}, by {name}", seen, "does not hold it"))
+        if holds:
+            return f"The list of {name}, {how}, holds another tenant's object."
+    queries = [] if names_tenant(path) else _filtered(ctx, owned, answer, evidence)
+    if queries:
+        return f"The list of {name}, filtered by {' and '.join(queries)}, holds another tenant's object."
+    if beside := leaking_beside(ctx, stranger, owned, evidence):
+        return f"Beside its list, {name} is given another tenant's object: {' and '.join(beside)}."
+    if (counted := _counted(ctx, stranger, evidence)) is not None:
+        return f"The list of {name} counts other tenants' objects ({counted})."
+    return None
 
 
 def _counted(ctx: Context, stranger: Session, evidence: list[Evidence]) -> str | None:
@@ -134,17 +160,28 @@ def totals(answer: Answer) -> dict[str, int]:
     return found
 
 
+def _leaves(body: Mapping[str, Any]) -> Iterator[tuple[str, str | int]]:
+    """The fields of a body, of the object itself where it is wrapped: `{"data": {"attributes": {"title": …}}}`."""
+    for name, value in body.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value)
+        elif isinstance(value, str | int) and "{" not in str(value):
+            yield name, value
+
+
 def _filtered(ctx: Context, owned: Owned, plain: Answer, evidence: list[Evidence]) -> list[str]:
     """The names of filters that let the object through: a query of its own may have no WHERE of its own."""
     settings = settings_of(ctx)
     path = ctx.require(settings.list, "api.isolation.list")
     name = settings.create.id.rpartition(".")[2]
-    if owned.mark is None or holds_id(plain.json(), owned.id, name):
+    mark = owned.mark
+    if mark is None or holds_id(plain.json(), owned.id, name):
         return []  # nothing would tell an own object from the other one
-    written = fill(settings.create.body or {}, {"nonce": owned.mark})
-    fields = {key: value for key, value in written.items() if isinstance(value, str | int) and "{" not in str(value)}
-    tries = {**dict(list(fields.items())[:FIELDS]), **dict.fromkeys(SEARCHES, owned.mark), "limit": "1000"}
-    if owned.mark not in owned.id and "{" not in name:
+    written = fill(settings.create.body or {}, {"nonce": mark})
+    fields = dict(sorted(_leaves(written), key=lambda row: mark not in str(row[1]))[:FIELDS])
+    bracketed = {f"filter[{key}]": value for key, value in fields.items()}  # JSON:API and those that follow it
+    tries = {**fields, **bracketed, **dict.fromkeys(SEARCHES, mark), "limit": "1000"}
+    if mark not in owned.id and "{" not in name:
         tries[name] = owned.id  # a list that repeats the question holds the id then, but not the mark
     stranger, found = sessions.for_account(ctx, 1), []
     for key, value in tries.items():

@@ -15,6 +15,7 @@ from maestro_cli.observe.tenant_objects import (
     shows,
     strangers_read,
 )
+from maestro_cli.observe.unnamed_tenant import UNNAMED_REQUESTS, unnamed_reads
 
 
 @check(
@@ -22,7 +23,7 @@ from maestro_cli.observe.tenant_objects import (
     component="multi_tenancy",
     priority="critical",
     writes=True,
-    requests=2 * LOGIN_REQUESTS + OBJECT_REQUESTS + 2,
+    requests=2 * LOGIN_REQUESTS + OBJECT_REQUESTS + 2 + UNNAMED_REQUESTS,
     faults=("tenant-read-leaks", "tenant-read-unscoped"),
 )
 def tenant_read(ctx: Context) -> Finding:
@@ -30,7 +31,8 @@ def tenant_read(ctx: Context) -> Finding:
 
     Why: ids leak, in links, logs and exports; who may read by id alone reads everything, one id after the other.
     Fails when: the second account reads, at api.isolation.read, the object that the first one has just made; where that
-    path names the {tenant}, also under the second account's own one. A refusal that shows what it refuses is none.
+    path names the {tenant}, also under the second account's own one; where a header of api.headers does, also without it or
+    with an empty one. A refusal that shows what it refuses is none.
     Fix: look every object up by id and tenant together, or let row-level security do it.
     Source: OWASP API1:2023 (broken object level authorization); OWASP ASVS 5.0 8.2.2
     """
@@ -40,6 +42,7 @@ def tenant_read(ctx: Context) -> Finding:
     tries = [("", strangers_read(ctx))]
     if names_tenant(settings.read):
         tries.append((" under its own tenant", get(ctx, stranger, owned.id, of=stranger)))
+    tries += [(f" {how}", answer) for how, answer in unnamed_reads(ctx, stranger, owned.id)]
     evidence = (
         Evidence(f"control: GET {settings.read} by {owned.owner.account.username}", str(owned.read.status), "2xx"),
         *(
@@ -47,8 +50,11 @@ def tenant_read(ctx: Context) -> Finding:
             for where, answer in tries
         ),
     )
-    if any(shows(answer, owned) or _told(answer.body, owned) for _, answer in tries):
-        return failed(f"{stranger.account.username} reads the object of {owned.owner.account.username}.", *evidence)
+    read = [where for where, answer in tries if shows(answer, owned) or _told(answer.body, owned)]
+    if read:
+        where = "" if "" in read else read[0]
+        whose = owned.owner.account.username
+        return failed(f"{stranger.account.username} reads the object of {whose}{where}.", *evidence)
     crashed = next((answer.status for _, answer in tries if answer.status >= 500), None)
     if crashed is not None:
         return failed(f"Reading another tenant's object is not refused but answered {crashed}.", *evidence)

@@ -27,6 +27,8 @@ class Gated(OtherService):
     """The other service behind a gateway, which opens with a key and for requests that name their tenant rightly."""
 
     believes: bool = False
+    unnamed: str = ""
+    """What is let through although it names no tenant: nothing, or `missing`, or `empty`; it is not narrowed then."""
 
     def __call__(self, asked: Asked) -> Said:
         path = urlsplit(asked.path).path.removeprefix(self.shape.prefix)
@@ -37,6 +39,8 @@ class Gated(OtherService):
             return Said(401, b'{"error": "who asks?"}', SAFE)
         if path.startswith("/notes") and not preflight:
             named = asked.headers.get("x-company")
+            if (self.unnamed == "missing" and named is None) or (self.unnamed == "empty" and named == ""):
+                return self._unnarrowed(asked, path)
             if named is None:
                 return Said(400, b'{"error": "whose?"}', SAFE)
             token = tokens.parse(self._bearer(asked) or "")
@@ -45,6 +49,14 @@ class Gated(OtherService):
             if self.believes:
                 asked = replace(asked, headers={**asked.headers, "x-tenant-id": named})
         return super().__call__(asked)
+
+    def _unnarrowed(self, asked: Asked, path: str) -> Said:
+        if self._bearer(asked) is None or asked.method != "GET":
+            return Said(401, b'{"error": "who asks?"}', SAFE)
+        if path == "/notes":
+            return Said(200, json.dumps({"notes": list(self.objects.values())}).encode(), SAFE)
+        row = self.objects.get(path.removeprefix("/notes/"))
+        return Said(404, b"{}", SAFE) if row is None else Said(200, json.dumps(row).encode(), SAFE)
 
 
 def probe(service: OtherService, folder: Path, *, tenants: bool) -> Report:
@@ -84,7 +96,19 @@ def test_the_services_own_header_believed_is_found_by_its_name(project: Path) ->
     assert service.objects == {}
 
 
+@pytest.mark.parametrize(("unnamed", "said"), [("missing", "without X-Company"), ("empty", "with an empty X-Company")])
+def test_who_names_no_tenant_is_not_let_into_all_of_them(project: Path, unnamed: str, said: str) -> None:
+    service = Gated(Shape())
+    service.unnamed = unnamed
+    report = probe(service, project, tenants=True)
+    found = {row.id: row.message for row in report.checks if row.status == "fail"}
+    assert set(found) == {*ALWAYS, "security.tenant-list", "security.tenant-read"}
+    assert said in found["security.tenant-list"]
+    assert said in found["security.tenant-read"]
+
+
 def test_a_header_is_sent_once_however_its_name_is_written() -> None:
     usual = {"User-Agent": "maestro", "X-Org-Id": "1"}
     assert overridden(usual, {"X-Org-ID": "2"}) == {"User-Agent": "maestro", "X-Org-ID": "2"}
+    assert overridden(usual, {"Accept": "*/*"}, ["X-ORG-ID"]) == {"User-Agent": "maestro", "Accept": "*/*"}
     assert overridden({}, {"X-Org-Id": "1", "x-org-id": "2"}) == {"x-org-id": "2"}
