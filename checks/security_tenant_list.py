@@ -27,7 +27,7 @@ from maestro_cli.observe.tenant_objects import (
     shared_object,
     strangers_list,
 )
-from maestro_cli.observe.unnamed_tenant import UNNAMED_REQUESTS, unnamed_lists
+from maestro_cli.observe.unnamed_tenant import UNNAMED, unnamed
 
 FIELDS = 3
 """Most fields of the configured body that are tried as filters."""
@@ -48,7 +48,7 @@ _TOTAL = re.compile(r"total|count|^size$|results$", re.IGNORECASE)
     + len(SEARCHES)
     + 2 * PAGES
     + PAGE_REQUESTS
-    + UNNAMED_REQUESTS
+    + UNNAMED
     + BESIDE_REQUESTS,
     faults=("tenant-list-leaks", "tenant-list-unscoped", "tenant-filter-unscoped", "tenant-total-unscoped"),
 )
@@ -107,12 +107,13 @@ def _another_way(ctx: Context, stranger: Session, owned: Owned, answer: Answer, 
     """What is wrong with the list where it is asked for otherwise; None where nothing is."""
     settings = settings_of(ctx)
     path, name = ctx.require(settings.list, "api.isolation.list"), stranger.account.username
-    for how, unnamed in unnamed_lists(ctx, stranger):
-        holds = lists(unnamed, owned, settings.create.id)
-        seen = f"{unnamed.status}, {'holds' if holds else 'does not hold'} the object"
-        evidence.append(Evidence(f"GET {path} {how}, by {name}", seen, "does not hold it"))
+    for how, asking in unnamed(stranger):
+        plain = list_of(ctx, asking, asking)
+        holds = lists(plain, owned, settings.create.id)
+        seen = f"{plain.status}, {'holds' if holds else 'does not hold'} the object"
+        evidence.append(Evidence(f"GET {path}{how}, by {name}", seen, "does not hold it"))
         if holds:
-            return f"The list of {name}, {how}, holds another tenant's object."
+            return f"The list of {name}, asked for{how}, holds another tenant's object."
     queries = [] if names_tenant(path) else _filtered(ctx, owned, answer, evidence)
     if queries:
         return f"The list of {name}, filtered by {' and '.join(queries)}, holds another tenant's object."

@@ -15,7 +15,7 @@ from maestro_cli.observe.tenant_objects import (
     shows,
     strangers_read,
 )
-from maestro_cli.observe.unnamed_tenant import UNNAMED_REQUESTS, unnamed_reads
+from maestro_cli.observe.unnamed_tenant import UNNAMED, unnamed
 
 
 @check(
@@ -23,7 +23,7 @@ from maestro_cli.observe.unnamed_tenant import UNNAMED_REQUESTS, unnamed_reads
     component="multi_tenancy",
     priority="critical",
     writes=True,
-    requests=2 * LOGIN_REQUESTS + OBJECT_REQUESTS + 2 + UNNAMED_REQUESTS,
+    requests=2 * LOGIN_REQUESTS + OBJECT_REQUESTS + 2 + UNNAMED,
     faults=("tenant-read-leaks", "tenant-read-unscoped"),
 )
 def tenant_read(ctx: Context) -> Finding:
@@ -42,7 +42,8 @@ def tenant_read(ctx: Context) -> Finding:
     tries = [("", strangers_read(ctx))]
     if names_tenant(settings.read):
         tries.append((" under its own tenant", get(ctx, stranger, owned.id, of=stranger)))
-    tries += [(f" {how}", answer) for how, answer in unnamed_reads(ctx, stranger, owned.id)]
+    named = [answer for _, answer in tries]
+    tries += [(how, get(ctx, asking, owned.id)) for how, asking in unnamed(stranger)]
     evidence = (
         Evidence(f"control: GET {settings.read} by {owned.owner.account.username}", str(owned.read.status), "2xx"),
         *(
@@ -55,7 +56,7 @@ def tenant_read(ctx: Context) -> Finding:
         where = "" if "" in read else read[0]
         whose = owned.owner.account.username
         return failed(f"{stranger.account.username} reads the object of {whose}{where}.", *evidence)
-    crashed = next((answer.status for _, answer in tries if answer.status >= 500), None)
+    crashed = next((answer.status for answer in named if answer.status >= 500), None)
     if crashed is not None:
         return failed(f"Reading another tenant's object is not refused but answered {crashed}.", *evidence)
     return passed(f"{stranger.account.username} cannot read the object of {owned.owner.account.username}.", *evidence)

@@ -58,7 +58,7 @@ WRITTEN_REQUESTS = 2 * (len(HEADERS) + FURTHER) * (OBJECT_REQUESTS + 2 * 4) + 12
     requests=2 * LOGIN_REQUESTS
     + 12 * OBJECT_REQUESTS
     + WRITTEN_REQUESTS
-    + 3 * (len(HEADERS) + len(QUERIES) + 2 * FURTHER)
+    + 3 * (len(HEADERS) + 2 * len(QUERIES) + 3 * FURTHER)
     + 19,
     deadline_s=20,
     faults=(
@@ -79,7 +79,7 @@ def tenant_spoofing(ctx: Context) -> Finding:
     Fails when: the second account, naming the first one's tenant in a header, the query, a cookie or a body, reads or lists its
     object, makes or moves one into that tenant, or makes one there by putting it in place of {tenant}; or, naming it in a header,
     changes or deletes one there; or makes one there by naming it in the query. Tried are the usual names and those that the
-    service uses itself: in its tokens, its login's answer, its objects.
+    service uses itself: in its tokens, its login's answer, its objects; in a query also as a filter (`?filter[org]=…`).
     Fix: take the tenant from the verified token only; refuse a body that names another one.
     Source: OWASP API1:2023, API3:2023; OWASP ASVS 5.0 8.2.2; CWE-639
     """
@@ -115,7 +115,9 @@ def _in_headers(ctx: Context, owned: Owned, tenant: Tenant, evidence: list[Evide
 
 
 def _in_query(ctx: Context, owned: Owned, tenant: Tenant, evidence: list[Evidence]) -> list[str]:
-    names = [(name, quote(name, safe="")) for name in query_names(tenant)]
+    plain = query_names(tenant)
+    # JSON:API and those that follow it: ?filter[org]=…
+    names = [(name, quote(name, safe="")) for name in (*plain, *(f"filter[{name}]" for name in plain))]
     every: list[Ways] = [
         {f"the query ({name})": ({}, f"{quoted}={quote(text, safe='')}") for name, quoted in names}
         for text in tenant.texts

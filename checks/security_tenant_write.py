@@ -22,6 +22,7 @@ from maestro_cli.observe.tenant_objects import (
     settings_of,
     update,
 )
+from maestro_cli.observe.unnamed_tenant import UNNAMED, unnamed
 
 OVERRIDE = "a POST that says to be a DELETE"
 
@@ -31,7 +32,7 @@ OVERRIDE = "a POST that says to be a DELETE"
     component="multi_tenancy",
     priority="critical",
     writes=True,
-    requests=2 * LOGIN_REQUESTS + OBJECT_REQUESTS + 24,
+    requests=2 * LOGIN_REQUESTS + OBJECT_REQUESTS + 24 + 8 * UNNAMED,
     deadline_s=20,
     faults=("tenant-update-leaks", "tenant-delete-leaks"),
 )
@@ -40,7 +41,7 @@ def tenant_write(ctx: Context) -> Finding:
 
     Why: the check that guards reading is often forgotten where there is nothing to show.
     Fails when: the second account changes (api.isolation.update, also with PUT in place of PATCH and the other way round) or deletes (api.isolation.delete) the object that the
-    first one has just made, the latter also by a POST that says to be a DELETE (X-HTTP-Method-Override); seen by its owner's reading it again, whatever was answered.
+    first one has just made, the latter also by a POST that says to be a DELETE (X-HTTP-Method-Override); where a header of api.headers names the tenant, also without it or with an empty one. Seen by its owner's reading it again, whatever was answered.
     Fix: look every object up by id and tenant together, for writing as for reading, or let row-level security do it.
     Source: OWASP API1:2023; OWASP ASVS 5.0 8.2.2
     """
@@ -64,20 +65,21 @@ def _changed(ctx: Context, owned: Owned, stranger: Session) -> Finding:
     if marked:
         _own_change(ctx, owned, evidence)
     places = _places(endpoint.path, owned, stranger)
-    tries: list[tuple[str, Session, str | None]] = [(where, whose, None) for where, whose in places]
+    tries: list[tuple[str, Session, Session, str | None]] = [(where, stranger, whose, None) for where, whose in places]
     # Frameworks route both to handlers of their own, and a guard is easily put into one of them alone.
     twin = {"PATCH": "PUT", "PUT": "PATCH"}.get(endpoint.method or "PATCH")
-    tries += [(f"{where} with {twin}", whose, twin) for where, whose in places if twin]
-    for where, whose, method in tries:
+    tries += [(f"{where} with {twin}", stranger, whose, twin) for where, whose in places if twin]
+    tries += [(how, asking, owned.owner, None) for how, asking in unnamed(stranger)]
+    for where, asking, whose, method in tries:
         before = get(ctx, owned.owner, owned.id)
-        answer = update(ctx, stranger, owned.id, f"{ctx.nonce}ws", of=whose, method=method)
+        answer = update(ctx, asking, owned.id, f"{ctx.nonce}ws", of=whose, method=method)
         moved = _moved(ctx, before, get(ctx, owned.owner, owned.id), endpoint.body if not marked else None, quiet=quiet)
         seen = f"{answer.status}, {'changed' if moved else 'unchanged'} for its owner"
-        expected = "unchanged" if method else "404 or 403, unchanged"
+        expected = "unchanged" if method or asking is not stranger else "404 or 403, unchanged"
         evidence.append(Evidence(f"change by {stranger.account.username}{where}", seen, expected))
         if moved:
             return failed(f"{stranger.account.username} changes another tenant's object{where}.", *evidence)
-        if answer.status >= 500 and method is None:
+        if answer.status >= 500 and method is None and asking is stranger:
             return failed(f"Changing another tenant's object is not refused but answered {answer.status}.", *evidence)
     if not marked:  # who comes second writes what is there already, so the owner is second
         before = get(ctx, owned.owner, owned.id)
@@ -126,20 +128,21 @@ def _values(document: Any, name: str = "") -> set[tuple[str, str]]:
 
 def _deleted(ctx: Context, owned: Owned, stranger: Session) -> Finding:
     evidence = []
-    for where, whose in _places(settings_of(ctx).delete or "", owned, stranger):
+    tries = [(where, stranger, whose) for where, whose in _places(settings_of(ctx).delete or "", owned, stranger)]
+    for where, asking, whose in [*tries, *((how, asking, owned.owner) for how, asking in unnamed(stranger))]:
         before = get(ctx, owned.owner, owned.id)
-        answer = delete(ctx, stranger, owned.id, of=whose)
+        answer = delete(ctx, asking, owned.id, of=whose)
         after = get(ctx, owned.owner, owned.id)
         name = f"deletion by {stranger.account.username}{where}"
         evidence.append(Evidence(name, f"{answer.status}, then {after.status} for its owner", "404 or 403, then 2xx"))
         if _gone(ctx, owned, before, after):
-            return failed(f"{stranger.account.username} deletes another tenant's object.", *evidence)
-        overridden = _overridden(ctx, stranger, owned, whose)
+            return failed(f"{stranger.account.username} deletes another tenant's object{where}.", *evidence)
+        overridden = _overridden(ctx, asking, owned, whose)
         after = get(ctx, owned.owner, owned.id)
         evidence.append(Evidence(f"{name} by {OVERRIDE}", f"{overridden.status}, then {after.status}", "then 2xx"))
         if _gone(ctx, owned, before, after):
             return failed(f"{stranger.account.username} deletes another tenant's object by {OVERRIDE}.", *evidence)
-        if answer.status >= 500:
+        if answer.status >= 500 and asking is stranger:
             return failed(f"Deleting another tenant's object is not refused but answered {answer.status}.", *evidence)
     return passed(f"{stranger.account.username} cannot delete another tenant's object.", *evidence)
 

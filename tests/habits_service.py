@@ -50,6 +50,7 @@ HABITS = {
 FAULTS = {
     "workspace-header": "X-Workspace-ID decides.",
     "workspace-query": "?workspace= decides.",
+    "workspace-filter": "?filter[workspace]= decides.",
     "workspace-query-when-making": "?workspace= decides where a new object goes, and nothing else.",
     "workspace-body": "A new object's workspace is taken from the body.",
     "workspace-moved": "A change may move an object into another workspace.",
@@ -245,6 +246,8 @@ class HabitsService:
             own = asked.headers.get("x-workspace-id", own)
         if self.on("workspace-query"):
             own = self._workspace(query.get("workspace_id" if self.on("tenant-numbered") else "workspace", [own])[0])
+        if self.on("workspace-filter"):
+            own = query.get("filter[workspace]", [own])[0]
         if self.on("workspace-query-when-making") and asked.method == "POST":
             own = query.get("workspace", [own])[0]
         return self._notes(asked, path, own)

@@ -85,6 +85,7 @@ def test_no_habit_is_taken_for_a_fault(project: Path, habits: set[str]) -> None:
 CASES = [
     ("workspace-header", set(), "security.tenant-spoofing"),
     ("workspace-query", {"volatile"}, "security.tenant-spoofing"),
+    ("workspace-filter", set(), "security.tenant-spoofing"),
     ("workspace-query-when-making", set(), "security.tenant-spoofing"),
     ("workspace-body", set(), "security.tenant-spoofing"),
     ("workspace-body", {"strict"}, "security.tenant-spoofing"),

@@ -6,7 +6,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
@@ -26,6 +26,8 @@ TOTAL_S = 8.0
 _SECRET = re.compile(r"key|token|secret|auth|cookie", re.IGNORECASE)
 ATTEMPTS = 20
 """How often a request is sent that is answered 429."""
+LEFT_OUT = "\0"
+"""In place of a header's value; no header can have it."""
 ROTATIONS = 12
 """How many further loopback addresses a run may use up."""
 
@@ -123,7 +125,6 @@ class Http:
         source: str | None = None,
         expect_limit: bool = False,
         from_root: bool = False,
-        without: Collection[str] = (),
     ) -> Answer:
         """Send one request.
 
@@ -133,7 +134,7 @@ class Http:
         Args:
             method: HTTP method.
             path: Path under the base, starting with a slash.
-            headers: Extra headers.
+            headers: Extra headers; those that are LEFT_OUT are not sent, whoever else wants them sent.
             body: Raw body.
             json_body: Body to send as JSON.
             form: Body to send form-encoded.
@@ -141,7 +142,6 @@ class Http:
             source: Local address to send from, where it is not the run's own.
             expect_limit: Return a 429 as it is.
             from_root: The path stands under the host's root and not under the path prefix of api.url.
-            without: Names of headers to leave out, whoever else wants them sent.
 
         Raises:
             Unreachable: When no answer comes: refused, timed out, broken handshake, untrusted certificate.
@@ -154,7 +154,7 @@ class Http:
             body, sent["Content-Type"] = json.dumps(json_body).encode(), "application/json"
         elif form is not None:
             body, sent["Content-Type"] = urlencode(form).encode(), "application/x-www-form-urlencoded"
-        sent = overridden(sent, headers or {}, without)
+        sent = overridden(sent, headers or {})
         if any(name.lower().startswith(("x-csrf", "x-xsrf")) for name in sent):
             sent.setdefault("Referer", f"{self.base}/")  # Django refuses a token over HTTPS that comes from nowhere
         if not path.startswith("/"):
@@ -287,13 +287,12 @@ def usual_headers(ctx: Context) -> dict[str, str]:
     return found
 
 
-def overridden(headers: Mapping[str, str], further: Mapping[str, str], without: Collection[str] = ()) -> dict[str, str]:
+def overridden(headers: Mapping[str, str], further: Mapping[str, str]) -> dict[str, str]:
     """The further headers added, in place of those of the same name in whatever case: HTTP has one X-Org-Id."""
-    dropped = {name.lower() for name in without}
-    names = dropped | {name.lower() for name in further}
-    last = {name.lower(): name for name in further if name.lower() not in dropped}
+    names = {name.lower() for name in further}
+    last = {name.lower(): name for name in further}
     kept = {name: value for name, value in headers.items() if name.lower() not in names}
-    return kept | {name: further[name] for name in last.values()}
+    return kept | {name: further[name] for name in last.values() if further[name] != LEFT_OUT}
 
 
 def _authority(url: str) -> str:
