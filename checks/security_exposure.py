@@ -59,7 +59,14 @@ PATHS: tuple[tuple[str, str], ...] = (
     ("/rails/info/routes", r"(?i)<title>Action Controller|HTTP Verb|<h\d>Routes"),
     *((path, r"(?i)<title>[^<]*\b(Sidekiq|Telescope|Horizon)\b") for path in ("/sidekiq", "/telescope", "/horizon")),
     ("/server-status", r"(?i)apache server status|server uptime"),
-    ("/phpinfo.php", r"(?i)<title>phpinfo\(\)|php version"),
+    *((path, r"(?m)^Active connections: +\d") for path in ("/nginx_status", "/stub_status", "/basic_status")),
+    # PHP: its own page, its process manager's, its packages, a database tool, a log; ASP.NET's pages of errors.
+    *((path, r"(?i)<title>[^<]*phpinfo\(\)|php version") for path in ("/phpinfo.php", "/info.php", "/test.php")),
+    *((path, r"(?m)^Active connections: +\d|^process manager: ") for path in ("/status", "/fpm-status")),
+    ("/composer.json", r"\"require(-dev)?\"\s*:"),
+    ("/adminer.php", r"(?i)<title>[^<]*adminer"),
+    ("/storage/logs/laravel.log", r"(?m)^\[\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[^\]]*\] \w+\.[A-Z]+: "),
+    *((path, r"(?i)<title>[^<]*\b(error log|application trace)\b") for path in ("/elmah.axd", "/trace.axd")),
     ("/console", r"(?i)werkzeug|interactive console"),
     *((path, _INSIDE) for path in ("/debug", "/_debug", "/debug/info")),
     *((path, _SECRETS) for path in ("/env", "/config", "/config.json", "/appsettings.json")),
@@ -167,7 +174,8 @@ def _inside(ctx: Context) -> list[tuple[str, Answer]]:
         looked = protected_answers(ctx)
     except (NotConfigured, ControlFailed):
         return []  # readiness.authentication says so
-    return [("the login's answer", looked.session.answer), ("the answer of api.auth.protected", looked.valid)]
+    login = [("the login's answer", looked.session.answer)] if looked.session.auth.login is not None else []
+    return [*login, ("the answer of api.auth.protected", looked.valid)]
 
 
 def _looked_up(ctx: Context, path: str, pattern: str, evidence: list[Evidence]) -> bool:

@@ -17,7 +17,7 @@ _UNCLEAR = (401, 429)
     component="security",
     priority="medium",
     writes=True,
-    requests=2 * LOGIN_REQUESTS + 1 + MAXIMUM * (OBJECT_REQUESTS + 3),
+    requests=2 * LOGIN_REQUESTS + 1 + MAXIMUM * (OBJECT_REQUESTS + 6),
     deadline_s=30,
     faults=("rbac-off", "viewer-promoted"),
 )
@@ -25,8 +25,9 @@ def role_limits(ctx: Context) -> Finding:
     """An account of few rights is refused what it may not do.
 
     Why: the menu hides the button and the API does the deed; rights that only the user interface knows are none.
-    Fails when: the account of api.roles gets a request of api.roles.forbidden done, or it crashes the service. Each is proved
-    to work for the first account of api.auth.accounts; {id} in it is an object made for this and deleted again.
+    Fails when: the account of api.roles gets a request of api.roles.forbidden done, or it crashes the service; also by a
+    POST that says to be a PUT, PATCH or DELETE (X-HTTP-Method-Override, _method), as seen in the object afterwards. Each is
+    proved to work for the first account of api.auth.accounts; {id} in it is an object made for this and deleted again.
     Fix: ask for the role at each endpoint, in one place that every route goes through; refuse with 403.
     Source: OWASP API5:2023 (broken function level authorisation); OWASP ASVS 5.0 8.2.1
     """
@@ -46,7 +47,15 @@ def role_limits(ctx: Context) -> Finding:
     ]
     evidence.append(Evidence("control: the same by the first account", " ".join(str(t.control.status) for t in trials)))
     proved, unproved = ([trial for trial in trials if trial.proved is wanted] for wanted in (True, False))
+    evidence += [
+        Evidence(
+            f"{trial.request} as a POST that says so", f"{trial.disguised.status}{', done' * trial.slipped}", "not done"
+        )
+        for trial in trials
+        if trial.disguised is not None
+    ]
     done = [trial.request for trial in proved if 200 <= trial.limited.status < 400]
+    done += [f"{trial.request} by a POST that says to be one" for trial in trials if trial.slipped]
     if done:
         return failed(f"{roles.account.username} may do what it must not: {', '.join(done)}.", *evidence)
     crashed = [trial.request for trial in proved if trial.limited.status >= 500]

@@ -1,4 +1,4 @@
-"""Writing with tokens that reading refuses."""
+"""Writing, and reading elsewhere, with tokens that one place refuses."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from maestro_cli.observe.tokens import encode64, forge, parse, unsigned
 TRIALS = 7
 """No token, none that is one, another signature, no signature, one that has ended, a refresh token, one logged out."""
 HOUR = 3600
+WRONG = "a changed signature"
 
 
 @check(
@@ -37,18 +38,18 @@ HOUR = 3600
     priority="critical",
     writes=True,
     last=True,
-    requests=CONTROL_REQUESTS + 2 * LOGIN_REQUESTS + (1 + TRIALS) * OBJECT_REQUESTS + 6 * TRIALS + 7,
+    requests=CONTROL_REQUESTS + 2 * LOGIN_REQUESTS + (1 + TRIALS) * OBJECT_REQUESTS + 10 * TRIALS + 7,
     deadline_s=20,
     faults=("anonymous-writes", "logout-forgotten-by-writes"),
 )
 def write_authentication(ctx: Context) -> Finding:
-    """A token that reading refuses is refused for writing, too.
+    """A token that one place refuses is refused for writing, and for reading elsewhere, too.
 
     Why: each method of a route may have its own guard, and the one that is forgotten is seldom that of the list.
     Fails when: an object of the first account is read or listed (also with a slash behind the path) without a
-    token; or one is made (api.isolation.create), changed (api.isolation.update) or deleted (api.isolation.delete) without a
-    token, with a text that is none, with one that is forged, unsigned or ended, with a refresh token, or after the log-out,
-    although api.auth.protected refuses the same.
+    token; or one is read (api.isolation.read), listed, made (api.isolation.create), changed (api.isolation.update) or
+    deleted (api.isolation.delete) without a token, with a text that is none, with one that is forged, unsigned or ended,
+    with a refresh token, or after the log-out, although api.auth.protected refuses the same.
     Fix: guard the router or the whole application, not each function; let no middleware look at the method.
     Source: OWASP API2:2023; OWASP ASVS 5.0 8.3.1; CWE-306
     """
@@ -67,7 +68,13 @@ def write_authentication(ctx: Context) -> Finding:
     if isolation.delete is not None:
         deeds["deletion"] = _delete
     open_: list[str] = []
+    shown: list[str] = []
+    unchecked = False
     for name, headers in _trials(ctx, owned.owner):
+        seen = None if unchecked else _seen(ctx, owned, headers, name, evidence)
+        if seen is not None and not _reads(ctx, owned, headers):
+            unchecked = name.startswith(WRONG)  # security.jwt-signature says so: whatever else is taken there follows
+            shown += [] if unchecked else [f"{seen} with {name.partition(' (')[0]}"]
         if _made(ctx, owned, headers, name, evidence) and not _reads(ctx, owned, headers):
             open_.append(f"making an object with {name.partition(' (')[0]}")
         for deed, act in deeds.items():
@@ -78,8 +85,8 @@ def write_authentication(ctx: Context) -> Finding:
             if _done(ctx, owned, deed):
                 open_.append(f"{deed} with {name.partition(' (')[0]}")
             if deed == "deletion" and open_:
-                return _finding(open_, evidence)
-    return _finding(open_, evidence)
+                return _finding(open_, shown, evidence)
+    return _finding(open_, shown, evidence)
 
 
 def _without_token(ctx: Context, owned: Owned, evidence: list[Evidence]) -> Iterator[str]:
@@ -113,9 +120,28 @@ def _made(ctx: Context, owned: Owned, headers: Mapping[str, str], name: str, evi
     return made is not None
 
 
-def _finding(open_: list[str], evidence: list[Evidence]) -> Finding:
+def _seen(ctx: Context, owned: Owned, headers: Mapping[str, str], name: str, evidence: list[Evidence]) -> str | None:
+    """What is shown so: the object, or a list that holds it."""
+    isolation = settings_of(ctx)
+    if not headers:
+        return None  # asked for already
+    answer = ctx.http.get(path_of(ctx, isolation.read, owned.id), headers=headers)
+    answers = [("reading an object", answer, shows(answer, owned))]
+    if isolation.list is not None:
+        answer = ctx.http.get(path_of(ctx, isolation.list, owned.id), headers=headers)
+        answers.append(("listing objects", answer, lists(answer, owned, isolation.create.id)))
+    evidence += [Evidence(f"{deed} with {name}", str(answer.status), "401") for deed, answer, _ in answers]
+    return " and ".join(deed for deed, _, told in answers if told) or None
+
+
+def _finding(open_: list[str], shown: list[str], evidence: list[Evidence]) -> Finding:
+    said = []
     if open_:
-        return failed(f"What reading refuses is good enough for writing: {', '.join(open_)}.", *evidence)
+        said.append(f"What reading refuses is good enough for writing: {', '.join(open_)}.")
+    if shown:
+        said.append(f"What api.auth.protected refuses is good enough elsewhere: {', '.join(shown)}.")
+    if said:
+        return failed(" ".join(said), *evidence)
     return passed("What reading refuses is refused for writing as well.", *evidence)
 
 
@@ -136,7 +162,7 @@ def _tokens(ctx: Context, session: Session) -> Iterator[tuple[str, str]]:
     parts = parse(session.access_token)
     if parts is not None:
         flipped = bytes(byte ^ 0xFF for byte in parts.signature)
-        yield "a changed signature", f"{parts.signed.decode()}.{encode64(flipped)}"
+        yield WRONG, f"{parts.signed.decode()}.{encode64(flipped)}"
         yield "alg none", f"{unsigned({**parts.header, 'alg': 'none'}, parts.claims)}."
         try:
             _, key = forger(ctx)

@@ -32,7 +32,7 @@ _TRACES = (
     rb"|SQLITE_[A-Z]{4,}: |\bnear \\?\"[^\"\n]{1,40}\\?\": syntax error|\bsyntax error at or near \\?\"|unterminated quoted string"
     rb"|invalid input syntax for (?:type )?\w+: |relation \\?\"\w+\\?\" does not exist|ER_[A-Z]+_ERROR\b"
     rb"|SQLSTATE\[|ORA-\d{5}|You have an error in your SQL syntax|Sequelize\w*Error|PrismaClient\w+Error"
-    rb"|(?:/[\w.-]+){2,}\.(?:py|php|rb|pl),? (?:on )?line \d+"
+    rb"|(?:/[\w.-]+){2,}\.(?:py|php|rb|pl|pm),? (?:on )?line \d+|<title>[^<]*\(development mode\)</title>"
     rb"|(?:/[\w.-]+){2,}\.(?:go|py|rb|php|js|ts|java|rs|ex):\d+\b"
     # Where the program stands; not an address in a page, which stands in quotes or behind a host.
     rb"|(?<![\w\"'=/.:-])/(?:app|home|opt|root|srv|tmp|usr|var|Users)(?:/[\w.@-]+)*/[\w.-]+\.(?:go|java|js|mjs|php|py|rb|rs|ts)\b"
@@ -42,7 +42,8 @@ _TRACES = (
 
 def trace_in(body: bytes) -> str | None:
     """The first piece of a stack trace or debug page in a body, shortened; None where there is none."""
-    found = re.search(_TRACES, body)
+    # PHP's and Perl's JSON write a slash as `\/`, so that no page is ended by it.
+    found = re.search(_TRACES, body.replace(b"\\/", b"/"))
     return None if found is None else found.group(0).decode("utf-8", "replace").strip()[:60]
 
 
@@ -100,7 +101,8 @@ def _answers(ctx: Context) -> list[tuple[str, Answer]]:
         pass
     else:
         path = protected.session.auth.protected
-        found.append(("the login", protected.session.answer))
+        if protected.session.auth.login is not None:
+            found.append(("the login", protected.session.answer))
         found.append((f"GET {path} with a token", protected.valid))
         found.append((f"GET {path} without a token", protected.missing))
     if not any(200 <= answer.status < 300 for name, answer in found if name.startswith("GET")):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from maestro_cli.observe import session as sessions
@@ -19,15 +19,28 @@ if TYPE_CHECKING:
 
 MAXIMUM = 5
 """Requests of api.roles.forbidden that are tried; each costs an object."""
+DISGUISED = ("PUT", "PATCH", "DELETE")
+"""Methods that forms cannot send, so that frameworks take them from a POST's query or header."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One forbidden request, as the account of few rights and as the first account: the control."""
+    """One forbidden request, as the account of few rights and as the first account: the control.
+
+    Attributes:
+        request: Method and path.
+        limited: What the account of few rights is answered.
+        control: What the first account is answered.
+        disguised: What the account of few rights is answered to a POST that says to be this method; None where that was
+            not tried.
+        slipped: Whether that POST did it, as the first account sees.
+    """
 
     request: str
     limited: Answer
     control: Answer
+    disguised: Answer | None = None
+    slipped: bool = False
 
     @property
     def proved(self) -> bool:
@@ -70,11 +83,35 @@ def try_forbidden(ctx: Context, endpoint: Endpoint, limited: Session, number: in
     if "{id}" in endpoint.path or "{id}" in str(endpoint.body):
         values["id"] = tenant_objects.make(ctx, first, suffix).id
     limited_answer = _send(ctx, endpoint, values, limited, first)
-    gone = 200 <= limited_answer.status < 300 and (endpoint.method or "GET").upper() == "DELETE"
+    method = (endpoint.method or "GET").upper()
+    name = f"{method} {endpoint.path}"
+    disguised, slipped = None, False
+    if method in DISGUISED and 400 <= limited_answer.status < 500 and "{id}" in endpoint.path:
+        disguised, slipped = _disguised(ctx, endpoint, {**values, "nonce": f"{ctx.nonce}{suffix}d"}, limited)
+    gone = 200 <= limited_answer.status < 300 and method == "DELETE"
+    if gone or (disguised is not None and slipped):
+        return Trial(name, limited_answer, disguised or limited_answer, disguised, slipped)
     # Under a name of its own: what the account of few rights has made may be refused as there already.
     again = {**values, "nonce": f"{ctx.nonce}{suffix}c"}
-    control = limited_answer if gone else _send(ctx, endpoint, again, first, first)
-    return Trial(f"{(endpoint.method or 'GET').upper()} {endpoint.path}", limited_answer, control)
+    return Trial(name, limited_answer, _send(ctx, endpoint, again, first, first), disguised, slipped)
+
+
+def _disguised(ctx: Context, endpoint: Endpoint, values: dict[str, str], limited: Session) -> tuple[Answer, bool]:
+    """The same as a POST that says to be that method: some routers believe it, and a guard may have looked at the POST.
+
+    Done it is where the first account finds the object no more, or the text that was written in it.
+    """
+    first, method = sessions.for_account(ctx, 0), (endpoint.method or "").upper()
+    before = tenant_objects.get(ctx, first, values["id"])
+    said = {**limited.headers, "X-HTTP-Method-Override": method, "X-HTTP-Method": method}
+    answer = send(ctx, replace(endpoint, method="POST"), values, headers=said, query=f"_method={method}")
+    after = tenant_objects.get(ctx, first, values["id"])
+    if not 200 <= before.status < 300:
+        return answer, False
+    if method == "DELETE":
+        return answer, after.status in (404, 410)
+    text = values["nonce"].encode()
+    return answer, 200 <= after.status < 300 and text in after.body and text not in before.body
 
 
 def _send(ctx: Context, endpoint: Endpoint, values: dict[str, str], actor: Session, first: Session) -> Answer:
