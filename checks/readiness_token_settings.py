@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from maestro_cli.api import Context, Evidence, Finding, check, failed, passed, warned
+from maestro_cli.observe.login import login_of
 from maestro_cli.observe.reference_tokens import ALIKE_BITS, LEAST_BITS, differing_bits, most_bits
 from maestro_cli.observe.session import LOGIN_REQUESTS, Session, for_account, spare
 from maestro_cli.observe.tokens import Jwt, parse
@@ -34,6 +35,7 @@ def token_settings(ctx: Context) -> Iterator[Finding]:
     Source: RFC 7519 §4.1.4 and §4.1.6; RFC 8725 §3.1; OWASP ASVS 5.0 7.2.3, 9.1.2 and 9.2.1; CWE-330
     """
     session = for_account(ctx, 0)
+    login_of(session.auth)  # a token of maestro.yaml was issued when its owner wanted it
     if session.refresh_token is not None and parse(session.refresh_token) is None:
         yield _guessable(ctx, session, "refresh", session.refresh_token)
     token = parse(session.access_token)

@@ -83,7 +83,7 @@ def _token_header(ctx: Context, inside: str, origin: str, token: Mapping[str, st
 def _refused_login(ctx: Context) -> list[Finding]:
     """The answer to a login of nobody's: errors are often answered by another layer, and POST by another rule."""
     try:
-        logins.settings_of(ctx)
+        logins.login_of(logins.settings_of(ctx))
     except NotConfigured:
         return []
     answer = sessions.attempt(ctx, sessions.stranger(ctx), logins.wrong_word(ctx), headers={"Origin": HOSTILE})

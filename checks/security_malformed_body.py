@@ -6,6 +6,7 @@ from maestro_cli.api import Context, Evidence, Finding, check, errored, failed, 
 from maestro_cli.observe.answers import trace_in
 from maestro_cli.observe.control import protected_answers
 from maestro_cli.observe.http import Answer
+from maestro_cli.observe.login import login_of
 from maestro_cli.observe.malformed import (
     INSIDE_REQUESTS,
     MALFORMED_REQUESTS,
@@ -37,9 +38,9 @@ def malformed_body(ctx: Context) -> Finding:
     mode off.
     Source: OWASP ASVS 5.0 2.2.1, 16.5.1; CWE-209
     """
-    for_account(ctx, 0)  # the control: a well-formed body of the same path is taken
+    session = for_account(ctx, 0)  # the control: a well-formed body of the same path is taken
     evidence, crashed, telling, taken, busy = [], [], [], [], []
-    for name, answer in malformed_answers(ctx):
+    for name, answer in malformed_answers(ctx) if session.auth.login is not None else ():
         trace = trace_in(answer.body)
         evidence.append(Evidence(name, f"{answer.status}{f', with {trace!r}' if trace else ''}", "4xx, no stack trace"))
         short = name.partition(" with ")[2]
@@ -55,6 +56,8 @@ def malformed_body(ctx: Context) -> Finding:
     evidence += [Evidence(f"the login with {short}", "no answer", "4xx, no stack trace") for short in silent]
     crashed += [f"{short} (no answer)" for short in silent]
     behind = [*inside_answers(ctx), *_broken_token(ctx)]
+    if not evidence and not behind:
+        login_of(session.auth)
     for name, answer in behind:
         trace = trace_in(answer.body)
         evidence.append(Evidence(name, f"{answer.status}{f', with {trace!r}' if trace else ''}", "4xx, no stack trace"))

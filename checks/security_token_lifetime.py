@@ -8,6 +8,7 @@ from typing import Any
 
 from maestro_cli.api import Context, Evidence, Finding, NotConfigured, check, combine, failed, passed
 from maestro_cli.observe.endpoint import dig
+from maestro_cli.observe.login import login_of
 from maestro_cli.observe.session import LOGIN_REQUESTS, Session, for_account
 from maestro_cli.observe.tokens import parse
 
@@ -37,6 +38,7 @@ def token_lifetime(ctx: Context) -> Finding:
     Source: OWASP ASVS 5.0 9.2.1, 7.3.2; RFC 9700 §4.14.2; RFC 6749 §5.1
     """
     session = for_account(ctx, 0)
+    login_of(session.auth)  # how long a token of maestro.yaml lives is its owner's choice
     findings = [
         _judge("access token", session.access_token, session.auth.access_minutes * 60, session),
         *_told(session),

@@ -14,7 +14,12 @@ class Account:
     """A user the probes log in as."""
 
     username: str = key("Login name.")
-    password: Secret = key("Password; write it as ${NAME}, never in the file.")
+    password: Secret = key("Password; write it as ${NAME}, never in the file.", default=Secret(""))
+    token: Secret | None = key(
+        "A token that opens for it, where no login of the API gives one: an API key, or a token of an identity provider."
+        " Where api.auth.scheme is Basic, name and password do.",
+        default=None,
+    )
     tenant: str | None = key(
         "Its tenant's id, where neither its token, nor the login's answer, nor its objects tell.", default=None
     )

@@ -157,9 +157,9 @@ def _asking(ctx: Context, path: str) -> Asking:
     A limit that counts logins lets a GET of their path pass by, and one behind the door never sees who is not let in.
     """
     auth = ctx.settings.api.auth if ctx.settings.api is not None else None
-    if auth is None or auth.login is None or not auth.accounts:
+    if auth is None or not auth.accounts or (auth.login is None and logins.own_token(auth, auth.accounts[0]) is None):
         return Asking(path)
-    if path == auth.login.path:
+    if auth.login is not None and path == auth.login.path:
         return Asking(path, (auth.login.method or "POST").upper(), login=True)
     if ctx.http.get(path).status in (401, 403):
         return Asking(path, headers=sessions.for_account(ctx, 0).headers)

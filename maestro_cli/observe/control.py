@@ -99,8 +99,9 @@ def _control(ctx: Context) -> Control:
     session, valid, missing = answers.session, answers.valid, answers.missing
     auth, path = session.auth, session.auth.protected
     if outcome(auth, valid) != "accepted":
+        whose = "a successful login" if auth.login is not None else session.account.username
         raise ControlFailed(
-            f"GET {path} with the token of a successful login is answered {valid.status}, so a refusal would prove nothing",
+            f"GET {path} with the token of {whose} is answered {valid.status}, so a refusal would prove nothing",
             hint="Name a GET path that this account may read: api.auth.protected.",
         )
     if outcome(auth, missing) == "accepted":

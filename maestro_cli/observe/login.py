@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
+from maestro_cli.errors import NotConfigured
 from maestro_cli.observe.endpoint import dig, fill, send
 from maestro_cli.observe.http import Answer
 from maestro_cli.observe.token_headers import cookies_of
 from maestro_cli.records import record
 
 if TYPE_CHECKING:
-    from maestro_cli.config.api_settings import Auth, Login
+    from maestro_cli.config.api_settings import Account, Auth, Login
     from maestro_cli.observe.context import Context
     from maestro_cli.observe.login_page import LoginPage
 
@@ -29,7 +31,7 @@ class Tokens:
 
 
 def settings_of(ctx: Context) -> Auth:
-    """api.auth, with a login and an account.
+    """api.auth, with an account, and with a login or what opens without one.
 
     Raises:
         NotConfigured: Where one is missing.
@@ -37,15 +39,39 @@ def settings_of(ctx: Context) -> Auth:
     api = ctx.require(ctx.settings.api, "api")
     ctx.require(api.url, "api.url")
     auth = ctx.require(api.auth, "api.auth")
-    ctx.require(auth.login, "api.auth.login")
+    if not auth.accounts or any(own_token(auth, account) is None for account in auth.accounts):
+        ctx.require(auth.login, "api.auth.login")
     ctx.require(auth.accounts, "api.auth.accounts")
     return auth
 
 
 def login_of(auth: Auth) -> Login:
-    """api.auth.login, which `settings_of` has required."""
-    assert auth.login is not None  # noqa: S101 - settings_of has required it
+    """api.auth.login.
+
+    Raises:
+        NotConfigured: Without one: the accounts have tokens of their own, and nothing can be said of logins.
+    """
+    if auth.login is None:
+        raise NotConfigured("api.auth.login is not configured")
     return auth.login
+
+
+def own_token(auth: Auth, account: Account, password: str | None = None) -> str | None:
+    """What opens for an account without a login: its token, or its name and password (RFC 7617); None where there is one.
+
+    Args:
+        auth: api.auth.
+        account: Any of maestro.yaml.
+        password: Another one than the account's.
+    """
+    if auth.login is not None:
+        return None
+    if account.token is not None and password is None:
+        return account.token.reveal()
+    if auth.scheme.lower() != "basic":
+        return None
+    word = account.password.reveal() if password is None else password
+    return base64.b64encode(f"{account.username}:{word}".encode()).decode() if word else None
 
 
 def cookie_of(auth: Auth) -> str | None:

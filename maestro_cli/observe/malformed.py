@@ -45,13 +45,13 @@ def malformed_answers(ctx: Context) -> list[tuple[str, Answer]]:
 
 def _malformed_answers(ctx: Context) -> list[tuple[str, Answer]]:
     auth = logins.settings_of(ctx)
-    login = auth.login
-    path = login.path if login is not None else ""
-    method = (login.method if login is not None else None) or "POST"
+    login = logins.login_of(auth)
+    path = login.path
+    method = login.method or "POST"
     # What maestro.yaml writes for a login (an API key, say) and a page's token go with them, or nobody looks at the body.
     account = auth.accounts[0] if auth.accounts else None
     values = {} if account is None else {"username": account.username, "tenant": account.tenant or ""}
-    beside = {**fill((login.headers if login is not None else None) or {}, values), **logins.page_headers(ctx)}
+    beside = {**fill(login.headers or {}, values), **logins.page_headers(ctx)}
     found: list[tuple[str, Answer]] = []
     for name, kind, body in BODIES:
         headers = {**beside, "Content-Type": kind}
@@ -68,7 +68,6 @@ def _malformed_answers(ctx: Context) -> list[tuple[str, Answer]]:
 
 def unanswered(ctx: Context) -> list[str]:
     """The bodies that the login left without an answer, while the service answered others."""
-    malformed_answers(ctx)
     return ctx.shared("malformed-unanswered", list[str])
 
 

@@ -45,6 +45,7 @@ def logged_out(ctx: Context) -> LoggedOut:
 
 def _logged_out(ctx: Context) -> LoggedOut:
     auth = logins.settings_of(ctx)
+    logins.login_of(auth)
     endpoint = ctx.require(auth.logout, "api.auth.logout")
     path = ctx.require(auth.protected, "api.auth.protected")
     control(ctx)

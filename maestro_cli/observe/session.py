@@ -19,6 +19,7 @@ from maestro_cli.observe.login import (
     login_of,
     login_refused,
     new_page,
+    own_token,
     send_login,
     settings_of,
     tokens_in,
@@ -127,6 +128,9 @@ def enter(ctx: Context, account: Account, index: int = -1) -> tuple[Session | No
         index: Which of api.auth.accounts; -1 where it is none of them.
     """
     auth = settings_of(ctx)
+    if auth.login is None:
+        session = _without_login(ctx, account, index)
+        return session, session.answer
     page = new_page(ctx)
     answer = send_login(ctx, account.username, account.password.reveal(), page)
     tokens = tokens_in(ctx, answer)
@@ -140,6 +144,18 @@ def enter(ctx: Context, account: Account, index: int = -1) -> tuple[Session | No
     session = _proven(ctx, replace(session, beside=_beside(ctx, session)))
     ctx.cleanup.add(f"session of {account.username}", lambda: log_out(ctx, _latest(ctx, session)), order=1)
     return session, answer
+
+
+def _without_login(ctx: Context, account: Account, index: int) -> Session:
+    """What an account with a token of its own comes in with: the same each time, and nothing to log out."""
+    auth = settings_of(ctx)
+    token = ctx.require(own_token(auth, account), f"the token of {account.username}")
+    ctx.redact.add([token])
+    nothing = Answer(200, {}, b"", 0.0)
+    session = named(ctx, Session(index, account, auth, Tokens(token, None, {}), nothing, time.time()))
+    if index == 0:
+        ctx.http.always = {**session.named, **ctx.http.always}
+    return session
 
 
 def _renewed(ctx: Context) -> dict[str, Tokens]:
@@ -321,7 +337,7 @@ def log_out(ctx: Context, session: Session) -> Answer | None:
     from maestro_cli.observe.tenant_names import in_request
 
     endpoint = session.auth.logout
-    if endpoint is None:
+    if endpoint is None or session.auth.login is None:  # a token of maestro.yaml would be gone for good
         return None
     return send(
         ctx,
