@@ -10,6 +10,7 @@ from maestro_cli.observe import session as sessions
 from maestro_cli.observe.control import outcome, protected_answers
 from maestro_cli.observe.endpoint import fill_path
 from maestro_cli.observe.http import Answer
+from maestro_cli.observe.injection import LOGINS_TRIED, logins_of_injected_names, names_count
 from maestro_cli.observe.reference_tokens import other_end
 from maestro_cli.observe.session import Session
 from maestro_cli.observe.tenant_names import in_path
@@ -27,18 +28,19 @@ USER = ("X-Forwarded-User", "X-Remote-User", "Remote-User", "X-Auth-Request-User
     "readiness.authentication",
     component="security",
     priority="critical",
-    requests=MAXIMUM_ACCOUNTS * (sessions.LOGIN_REQUESTS + 1) + 13,
-    deadline_s=15,  # three logins, each as slow as a good password hash is meant to be
+    requests=MAXIMUM_ACCOUNTS * (sessions.LOGIN_REQUESTS + 1) + LOGINS_TRIED * (sessions.LOGIN_REQUESTS + 1) + 13,
+    deadline_s=20,  # five logins, each as slow as a good password hash is meant to be
     faults=("anonymous-accepted", "garbage-token-accepted", "any-password-accepted"),
 )
 def authentication(ctx: Context) -> Finding:
     """Logging in works, and only with the right password.
 
     Why: a login that fails is an outage, one that takes any password is worse, and both look fine from a settings file.
-    Fails when: api.auth.login gives the first account a token for a wrong password, or api.auth.protected opens without a
+    Fails when: api.auth.login gives the first account a token for a wrong password, or for its right one with a name that
+    only a query put together of texts takes for its own (SQL, or an operator of a document database); or api.auth.protected opens without a
     token, with one that is none, empty, very long, a pattern (`*`, `%`) or, where tokens are looked up, right in its first
     half only, by HEAD, for a Basic login that nobody has, or for a header in which only a proxy may name an address or a user. Where an account cannot log in or its token opens nothing, nothing is proved.
-    Fix: compare the password's hash before a token is issued; guard every route that is not meant for everybody.
+    Fix: compare the password's hash before a token is issued, and hand names to queries as parameters, as texts only; guard every route that is not meant for everybody.
     Source: OWASP ASVS 5.0 6.3.1 and 8.3.1; OWASP API2:2023, Broken Authentication
     """
     auth = logins.settings_of(ctx)
@@ -83,11 +85,10 @@ def authentication(ctx: Context) -> Finding:
             rows.append((name, answer))
             opened += [name] if 200 <= answer.status < 300 and not answer.truncated else []
     if wrong is not None:
-        if sessions.let_in(ctx, wrong) is not None:
-            opened.append("the login with a wrong password")
-        elif wrong.status >= 500:
-            crashed.append("the login with a wrong password")
-        rows.append(("login with a wrong password", wrong))
+        let_in, rows_of_logins = _at_login(ctx, wrong)
+        opened += let_in
+        rows += rows_of_logins
+        crashed += ["the login with a wrong password"] if wrong.status >= 500 else []
     evidence += [Evidence(name, str(answer.status), "401") for name, answer in rows]
     if opened:
         return failed(f"{_sentence(opened)} is accepted.", *evidence)
@@ -95,6 +96,16 @@ def authentication(ctx: Context) -> Finding:
         raise ControlFailed(f"{_sentence(crashed)} is answered with an error of the server, neither yes nor no")
     get = "log in" if wrong is not None else "get in"
     return passed(f"{len(accounts)} accounts {get}, and nobody else gets in.", *evidence)
+
+
+def _at_login(ctx: Context, wrong: Answer) -> tuple[list[str], list[tuple[str, Answer]]]:
+    """Logins that must be refused: those that were let in, and all of them with their answers."""
+    rows = [("login with a wrong password", wrong)]
+    if sessions.let_in(ctx, wrong) is not None:
+        return ["the login with a wrong password"], rows
+    rows += [(f"login with {what}", answer) for what, answer in logins_of_injected_names(ctx)]
+    let_in = [f"the {name}" for name, answer in rows[1:] if sessions.let_in(ctx, answer) is not None]
+    return (let_in if let_in and names_count(ctx) else []), rows
 
 
 def _otherwise(ctx: Context) -> list[tuple[str, Answer]]:

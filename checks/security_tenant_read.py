@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from maestro_cli.api import Context, Evidence, Finding, check, failed, passed
 from maestro_cli.observe import session as sessions
+from maestro_cli.observe.injection import IDS_TRIED, injected_ids
 from maestro_cli.observe.session import LOGIN_REQUESTS
 from maestro_cli.observe.tenant_objects import (
     OBJECT_REQUESTS,
@@ -23,7 +24,7 @@ from maestro_cli.observe.unnamed_tenant import UNNAMED, unnamed
     component="multi_tenancy",
     priority="critical",
     writes=True,
-    requests=2 * LOGIN_REQUESTS + OBJECT_REQUESTS + 2 + UNNAMED,
+    requests=2 * LOGIN_REQUESTS + OBJECT_REQUESTS + 2 + UNNAMED + IDS_TRIED,
     faults=("tenant-read-leaks", "tenant-read-unscoped"),
 )
 def tenant_read(ctx: Context) -> Finding:
@@ -32,8 +33,8 @@ def tenant_read(ctx: Context) -> Finding:
     Why: ids leak, in links, logs and exports; who may read by id alone reads everything, one id after the other.
     Fails when: the second account reads, at api.isolation.read, the object that the first one has just made; where that
     path names the {tenant}, also under the second account's own one; where a header of api.headers does, also without it or
-    with an empty one. A refusal that shows what it refuses is none.
-    Fix: look every object up by id and tenant together, or let row-level security do it.
+    with an empty one; or by an id that goes on in SQL. A refusal that shows what it refuses is none.
+    Fix: look every object up by id and tenant together, both as parameters of the query, or let row-level security do it.
     Source: OWASP API1:2023 (broken object level authorization); OWASP ASVS 5.0 8.2.2
     """
     settings = settings_of(ctx)
@@ -44,6 +45,8 @@ def tenant_read(ctx: Context) -> Finding:
         tries.append((" under its own tenant", get(ctx, stranger, owned.id, of=stranger)))
     named = [answer for _, answer in tries]
     tries += [(how, get(ctx, asking, owned.id)) for how, asking in unnamed(stranger)]
+    injected = injected_ids(owned.id)
+    tries += [(" by an id that goes on in SQL", get(ctx, stranger, made, of=owned.owner)) for made in injected]
     evidence = (
         Evidence(f"control: GET {settings.read} by {owned.owner.account.username}", str(owned.read.status), "2xx"),
         *(
@@ -64,4 +67,4 @@ def tenant_read(ctx: Context) -> Finding:
 
 def _told(body: bytes, owned: Owned) -> bool:
     """Whether a 403 holds the object all the same; its mark was not in the request, so no error can repeat it."""
-    return owned.mark is not None and owned.mark.encode() in body
+    return owned.mark is not None and owned.mark not in owned.id and owned.mark.encode() in body

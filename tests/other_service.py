@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 from http.cookies import SimpleCookie
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from small_api import Asked, Said
 
@@ -70,6 +70,9 @@ FAULTS = {
     "tenant-header-believed-when-deleting": "X-Tenant-ID decides in a DELETE; elsewhere another one is refused.",
     "tenant-body-believed": "The body's tenant_id decides.",
     "tenant-nested-in-body-believed": "The body's tenant.id decides.",
+    "name-in-sql": "The name at the login is put into a query.",
+    "name-as-operator": "The name at the login is handed to a document database as it came.",
+    "id-in-sql": "An object's id is put into a query, behind the tenant.",
     "enumeration-status": "Unknown users are answered otherwise.",
     "cookie-not-httponly": "The session's cookie can be read by scripts.",
     "debug-page": "Unknown paths show a debug page.",
@@ -252,6 +255,10 @@ class OtherService:
     def _login(self, asked: Asked) -> Said:
         body = _form(asked) if self.shape.login == "form" else json.loads(asked.body)
         user, password = body["user"], body["password"]
+        if isinstance(user, str) and user.endswith("' AND '1'='1") and "name-in-sql" in self.faults:
+            user = user.partition("'")[0]
+        if isinstance(user, dict) and "name-as-operator" in self.faults:
+            user = user["$eq"]
         if not isinstance(user, str) or not isinstance(password, str):
             raise TypeError("texts, please")
         if self.shape.login == "form" and body.get("grant_type") != "password":
@@ -339,7 +346,11 @@ class OtherService:
             everything = "tenant-list-unscoped" in self.faults
             rows = [row for row in self.objects.values() if everything or row["tenant"] == tenant]
             return _json(200, {"notes": [{"id": row["id"], "text": row["text"]} for row in rows]})
-        row = self.objects.get(path.removeprefix("/notes/"))
+        asked_for = unquote(path.removeprefix("/notes/"))
+        row = self.objects.get(asked_for)
+        if row is None and "id-in-sql" in self.faults and " OR id=" in asked_for and asked_for.endswith(" -- "):
+            row = self.objects.get(asked_for.partition(" OR id=")[2].removesuffix(" -- ").strip("'"))
+            tenant = str(row["tenant"]) if row is not None else tenant
         fault = {"GET": "tenant-read-unscoped", "PUT": "tenant-update-leaks", "DELETE": "tenant-delete-leaks"}
         if row is None or (row["tenant"] != tenant and fault.get(asked.method, "") not in self.faults):
             return _json(404, {"error": "not found"})

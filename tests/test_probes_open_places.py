@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -156,3 +157,20 @@ def test_a_remedy_that_names_a_command_says_as_well_what_to_do(project: Path) ->
     assert found.remedy is not None
     assert found.remedy.command == "maestro secrets generate"
     assert "let everybody log in again" in found.remedy.text
+
+
+def test_a_login_that_looks_at_the_password_alone_is_not_said_to_run_names_as_queries(project: Path) -> None:
+    service = OtherService()
+
+    def answering(asked: Asked) -> Said:
+        if asked.path == "/session" and asked.body.startswith(b"{"):
+            body = json.loads(asked.body)
+            known = {word: name for name, (word, _) in USERS.items()}
+            if isinstance(body, dict) and body.get("password") in known:
+                name = known[body["password"]]
+                return service(replace(asked, body=json.dumps({"user": name, "password": body["password"]}).encode()))
+        return service(asked)
+
+    expect(
+        look("readiness.authentication", project, service, answering), "pass", "login with a name that goes on in SQL"
+    )

@@ -74,6 +74,9 @@ EXPECTED: dict[str, Turns] = {
     "tenant-header-believed-when-deleting": turns("security.tenant-spoofing"),
     "tenant-body-believed": turns("security.tenant-spoofing"),
     "tenant-nested-in-body-believed": turns("security.tenant-spoofing"),
+    "name-in-sql": turns("readiness.authentication"),
+    "name-as-operator": turns("readiness.authentication"),
+    "id-in-sql": turns("security.tenant-read"),
     "enumeration-status": turns("security.user-enumeration"),
     "cookie-not-httponly": turns("security.cookies"),
     "debug-page": turns("security.exposure", "readiness.environment"),
@@ -90,6 +93,8 @@ def fits(fault: str, shape: Shape) -> bool:
         return shape.algorithm.startswith("HS")
     if fault in KEY_PAIR_ONLY:
         return not shape.algorithm.startswith("HS")
+    if fault == "name-as-operator":
+        return shape.login != "form"
     return fault != "cookie-not-httponly" or shape.login == "cookie"
 
 

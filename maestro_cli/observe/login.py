@@ -96,9 +96,11 @@ def new_page(ctx: Context) -> LoginPage | None:
     return login_page(ctx, path)
 
 
-def send_login(ctx: Context, username: str, password: str, page: LoginPage | None, **options: Any) -> Answer:
+def send_login(
+    ctx: Context, username: str, password: str, page: LoginPage | None, *, login: Login | None = None, **options: Any
+) -> Answer:
     """Send one login as it is configured, from a page where there is one; `options` are those of `endpoint.send`."""
-    login = login_of(settings_of(ctx))
+    login = login or login_of(settings_of(ctx))
     values = {"username": username, "password": password, **_tenant_of(ctx, username)}
     api = ctx.require(ctx.settings.api, "api")
     own = {name: value for name, value in (api.headers or {}).items() if "{tenant}" in value and "tenant" in values}
