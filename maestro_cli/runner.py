@@ -277,7 +277,8 @@ class _Run:
                 continue
             del self.running[future]
             future.cancel()
-            self._give_up(running, f"timed out after {deadline:g} s")
+            longer = f"Where the service is that slow, give it longer: run.deadlines: {{{running.check.id}: {4 * deadline:g}}}"
+            self._give_up(running, f"timed out after {deadline:g} s", longer)
 
     def _abandon(self, reason: str, *, grace_s: float = 0.0) -> None:
         end = time.perf_counter() + grace_s
@@ -295,11 +296,11 @@ class _Run:
         while self.waiting:
             self._give_up(_Running(self.waiting.popleft(), now), reason)
 
-    def _give_up(self, running: _Running, reason: str) -> None:
+    def _give_up(self, running: _Running, reason: str, hint: str | None = None) -> None:
         cancel = getattr(running.check.run, "cancel", None)
         if cancel is not None:  # a check in a process of its own can be ended; one in a thread cannot
             cancel()
-        finding = Finding(Status.ERROR, reason)
+        finding = Finding(Status.ERROR, reason, remedy=None if hint is None else Remedy(hint))
         self._record(_checked(running.check, finding, self.ctx, time.perf_counter() - running.started, None))
 
     def _record(self, result: CheckResult) -> None:

@@ -93,6 +93,8 @@ def test_whatever_a_check_does_costs_only_itself(ctx: Context) -> None:
     assert messages["health.raises"] == "the check crashed: ValueError: broken"
     assert messages["health.exits"] == "the check called sys.exit instead of reporting a finding"
     assert messages["health.hangs"] == "timed out after 0.2 s"
+    remedies = {row.id: row.remedy.text for row in report.checks if row.remedy is not None}
+    assert remedies["health.hangs"].endswith("run.deadlines: {health.hangs: 0.8}")
     assert "a pass needs evidence" in messages["health.unproven"]
 
 
