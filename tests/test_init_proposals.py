@@ -330,6 +330,20 @@ def test_conduit_s_nested_credentials_public_articles_and_a_token_in_a_header_of
     }
 
 
+def test_an_object_that_its_maker_names_is_read_by_that_name() -> None:
+    schema = {"type": "object", "required": ["title"], "properties": {"title": {"type": "string"}}}
+    made: dict[str, Any] = {"200": {"content": {"application/json": {"schema": {"properties": {"status": {}}}}}}}
+    paths: dict[str, Any] = {
+        "/books": {"post": {"requestBody": {"content": {"application/json": {"schema": schema}}}, "responses": made}},
+        "/books/{title}": {"get": {}},
+    }
+    shape = read_document(json.dumps({"paths": paths, "security": [{"x": []}]}), "x")
+    assert shape.isolation == {
+        "create": {"path": "/books", "body": {"title": "maestro-probe-{nonce}"}, "id": "maestro-probe-{nonce}"},
+        "read": "/books/{id}",
+    }
+
+
 def test_a_document_without_login_and_security_promises_neither() -> None:
     paths: dict[str, Any] = {"/version": {"get": {}}, "/things": {"get": {}}}
     shape = read_document(json.dumps({"paths": paths}), "x")

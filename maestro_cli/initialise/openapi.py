@@ -278,7 +278,10 @@ def _collection(
         return None  # what everybody may read is no tenant's own
     encoding, schema = schemas.request(create.body)
     body = sample(schemas, schema)
-    identifier = schemas.find(schemas.response(create.body), ("id", "uuid", re.sub(r".*\{|\}", "", one), "_id"))
+    parameter = re.sub(r".*\{|\}", "", one)
+    identifier = schemas.find(schemas.response(create.body), ("id", "uuid", parameter, "_id"))
+    if identifier is None and isinstance(body, dict) and "{nonce}" in str(body.get(parameter)):
+        identifier = str(body[parameter])  # whoever makes it chooses its name
     if body is None or not isinstance(body, dict) or identifier is None:
         return None
     create_row: dict[str, Any] = {"path": create.path, "body": body, "id": identifier}
