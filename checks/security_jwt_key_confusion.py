@@ -52,9 +52,20 @@ def _trials(ctx: Context, token: Jwt) -> list[Trial]:
     ]
     for place, key in public_keys(ctx, with_certificate=True):
         spellings = spellings_of_public_key(key)[:SPELLINGS]
-        for number, spelling in enumerate(spellings, 1):
-            trials.append(Trial(f"the public key of {place}, spelling {number}", forge(header, token.claims, spelling)))
+        for spelling in spellings:
+            name = f"the public key of {place} ({_called(spelling)})"
+            trials.append(Trial(name, forge(header, token.claims, spelling)))
         for name in SIBLINGS:
             other = forge({**header, "alg": name}, token.claims, spellings[0])
             trials.append(Trial(f"the public key of {place} as an {name} secret", other))
     return trials
+
+
+def _called(spelling: bytes) -> str:
+    """What one writing of a public key is called."""
+    if spelling.startswith(b"{"):
+        return "as a JSON Web Key"
+    if not spelling.startswith(b"-----BEGIN"):
+        return "as its bytes"
+    kind = "in PKCS #1" if b"RSA PUBLIC KEY" in spelling else "as PEM"
+    return kind if spelling.endswith(b"\n") else f"{kind} without its last line's end"
