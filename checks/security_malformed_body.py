@@ -31,9 +31,10 @@ def malformed_body(ctx: Context) -> Finding:
 
     Why: an error that nobody expected is an error that nobody handles; its stack trace is a map for attackers.
     Fails when: broken JSON, wrong types or bytes that are no text, sent to api.auth.login, are answered 5xx, 2xx or
-    not at all, or with a stack trace or an error of the database; or broken JSON sent to api.isolation.create or api.isolation.update, a strange id
-    (where ids are numbers, also one too large) to api.isolation.read or a broken token to api.auth.protected, with one of these, or
-    an object is made of it. A plain 500 there is a warning.
+    not at all, or with a stack trace or an error of the database; or broken JSON sent to api.isolation.create or
+    api.isolation.update, a list in place of a text or a number of api.isolation.create.body, a strange id (where ids are
+    numbers, also one too large) to api.isolation.read or a broken token to api.auth.protected, with one of these, or an
+    object is made of broken JSON. A plain 500 there is a warning.
     Fix: validate bodies before using them, and answer unexpected errors with a plain 500 that says nothing; switch debug
     mode off.
     Source: OWASP ASVS 5.0 2.2.1, 16.5.1; CWE-209

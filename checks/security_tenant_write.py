@@ -20,6 +20,7 @@ from maestro_cli.observe.tenant_objects import (
     names_tenant,
     path_of,
     settings_of,
+    twin_of,
     update,
 )
 from maestro_cli.observe.unnamed_tenant import UNNAMED, unnamed
@@ -67,7 +68,7 @@ def _changed(ctx: Context, owned: Owned, stranger: Session) -> Finding:
     places = _places(endpoint.path, owned, stranger)
     tries: list[tuple[str, Session, Session, str | None]] = [(where, stranger, whose, None) for where, whose in places]
     # Frameworks route both to handlers of their own, and a guard is easily put into one of them alone.
-    twin = {"PATCH": "PUT", "PUT": "PATCH"}.get(endpoint.method or "PATCH")
+    twin = twin_of(endpoint.method)
     tries += [(f"{where} with {twin}", stranger, whose, twin) for where, whose in places if twin]
     tries += [(how, asking, owned.owner, None) for how, asking in unnamed(stranger)]
     for where, asking, whose, method in tries:

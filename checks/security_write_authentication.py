@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 from maestro_cli.api import Context, ControlFailed, Evidence, Finding, NotConfigured, check, failed, passed
 from maestro_cli.observe import session as sessions
@@ -14,6 +15,7 @@ from maestro_cli.observe.tenant_names import in_request
 from maestro_cli.observe.tenant_objects import (
     OBJECT_REQUESTS,
     Owned,
+    changing,
     deleted_later,
     get,
     lists,
@@ -22,6 +24,7 @@ from maestro_cli.observe.tenant_objects import (
     path_of,
     settings_of,
     shows,
+    twin_of,
     update,
 )
 from maestro_cli.observe.tokens import encode64, forge, parse, unsigned
@@ -38,7 +41,7 @@ WRONG = "a changed signature"
     priority="critical",
     writes=True,
     last=True,
-    requests=CONTROL_REQUESTS + 2 * LOGIN_REQUESTS + (1 + TRIALS) * OBJECT_REQUESTS + 10 * TRIALS + 7,
+    requests=CONTROL_REQUESTS + 2 * LOGIN_REQUESTS + (1 + TRIALS) * OBJECT_REQUESTS + 13 * TRIALS + 7,
     deadline_s=20,
     faults=("anonymous-writes", "logout-forgotten-by-writes"),
 )
@@ -47,9 +50,10 @@ def write_authentication(ctx: Context) -> Finding:
 
     Why: each method of a route may have its own guard, and the one that is forgotten is seldom that of the list.
     Fails when: an object of the first account is read or listed (also with a slash behind the path) without a
-    token; or one is read (api.isolation.read), listed, made (api.isolation.create), changed (api.isolation.update) or
-    deleted (api.isolation.delete) without a token, with a text that is none, with one that is forged, unsigned or ended,
-    with a refresh token, or after the log-out, although api.auth.protected refuses the same.
+    token; or one is read (api.isolation.read), listed, made (api.isolation.create), changed (api.isolation.update, also
+    with PUT for PATCH and the other way round) or deleted (api.isolation.delete) without a token, with a text that is none,
+    with one that is forged, unsigned or ended, with a refresh token, or after the log-out, although api.auth.protected
+    refuses the same.
     Fix: guard the router or the whole application, not each function; let no middleware look at the method.
     Source: OWASP API2:2023; OWASP ASVS 5.0 8.3.1; CWE-306
     """
@@ -59,9 +63,12 @@ def write_authentication(ctx: Context) -> Finding:
     without = list(_without_token(ctx, owned, evidence))
     if without:
         return failed(f"What needs no token, and should: {', '.join(without)}.", *evidence)
-    deeds = {}
+    deeds: dict[str, Callable[[Context, Owned, Mapping[str, str]], Answer]] = {}
     if isolation.update is not None:
         deeds["change"] = _change
+        other = twin_of(isolation.update.method)
+        if other is not None and "{nonce}" in str(changing(ctx, other).body):
+            deeds[f"change with {other}"] = partial(_change, method=other)
         own = update(ctx, owned.owner, owned.id, f"{ctx.nonce}ao")
         if outcome(owned.owner.auth, own) != "accepted":
             raise ControlFailed(f"its owner cannot change the object: api.isolation.update is answered {own.status}")
@@ -176,10 +183,14 @@ def _tokens(ctx: Context, session: Session) -> Iterator[tuple[str, str]]:
         yield "a refresh token", session.refresh_token
 
 
-def _change(ctx: Context, owned: Owned, headers: Mapping[str, str]) -> Answer:
-    endpoint = ctx.require(settings_of(ctx).update, "api.isolation.update")
-    values = {"nonce": f"{ctx.nonce}ax", "id": owned.id, **in_request(ctx, endpoint, owned.owner)}
+def _change(ctx: Context, owned: Owned, headers: Mapping[str, str], method: str | None = None) -> Answer:
+    endpoint = changing(ctx, method)
+    values = {"nonce": f"{ctx.nonce}{_text(method)}", "id": owned.id, **in_request(ctx, endpoint, owned.owner)}
     return send(ctx, endpoint, values, default_method="PATCH", headers=headers)
+
+
+def _text(method: str | None) -> str:
+    return "ax" if method is None else f"ax{method.lower()}"
 
 
 def _delete(ctx: Context, owned: Owned, headers: Mapping[str, str]) -> Answer:
@@ -200,7 +211,7 @@ def _done(ctx: Context, owned: Owned, deed: str) -> bool:
     if deed == "deletion":
         marked = owned.mark is not None and ctx.nonce.encode() not in answer.body
         return marked or outcome(owned.owner.auth, answer) == "refused"
-    endpoint = ctx.require(settings_of(ctx).update, "api.isolation.update")
-    if "{nonce}" not in str(endpoint.body):
+    method = deed.partition(" with ")[2] or None
+    if "{nonce}" not in str(changing(ctx, method).body):
         return answer.body != owned.read.body
-    return f"{ctx.nonce}ax".encode() in answer.body
+    return f"{ctx.nonce}{_text(method)}".encode() in answer.body

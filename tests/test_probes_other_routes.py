@@ -187,3 +187,57 @@ def test_a_status_of_ones_own_is_no_page_of_the_server(project: Path) -> None:
     with serving(answering) as port:
         result = run_check("security.exposure", context(project, f"api: {{url: 'http://127.0.0.1:{port}'}}\n"))
     expect(result, "pass")
+
+
+class Typed(OtherService):
+    """The other service, which trusts the types of what a note is made of; `tells` is what a crash shows."""
+
+    tells: bytes = b"{}"
+
+    def _make(self, body: dict[str, Any], tenant: str) -> Said:
+        if not isinstance(body["text"], str):
+            return Said(500, self.tells, {"Content-Type": "application/json"})
+        return super()._make(body, tenant)
+
+
+@pytest.mark.parametrize(
+    ("tells", "status", "words"),
+    [
+        (b'{"error": "Not a HASH at \\/srv\\/shop\\/shop.pl line 7."}', "fail", "A stack trace"),
+        (b"{}", "warn", "An internal error"),
+    ],
+)
+def test_a_list_where_a_text_belongs_is_tried_behind_the_login(
+    project: Path, tells: bytes, status: str, words: str
+) -> None:
+    service = Typed()
+    service.tells = tells
+    expect(look("security.malformed-body", project, service), status, words, "POST /notes with a list for text")
+    assert service.objects == {}, "no probe's object is left"
+
+
+def test_a_store_without_types_is_not_blamed_and_keeps_nothing(project: Path) -> None:
+    service = OtherService()
+    expect(look("security.malformed-body", project, service), "pass", "POST /notes with a list for text")
+    assert service.objects == {}, "no probe's object is left"
+
+
+class OpenPatch(OtherService):
+    """A PATCH that nobody guards beside a PUT that is guarded."""
+
+    def _route(self, asked: Asked) -> Said:
+        path = urlsplit(asked.path).path
+        if asked.method == "PATCH" and path.startswith("/notes/"):
+            row = self.objects.get(path.removeprefix("/notes/"))
+            if row is not None:
+                row.update(json.loads(asked.body))
+                return Said(200, b"{}")
+        return super()._route(asked)
+
+
+def test_the_other_method_of_changing_is_tried_without_a_token(project: Path) -> None:
+    service = OpenPatch()
+    result = look("security.write-authentication", project, service)
+    expect(result, "fail", "change with PATCH with no token")
+    assert "change with no token" not in result.message
+    expect(look("security.write-authentication", project, OtherService()), "pass", "change with PATCH with no token")

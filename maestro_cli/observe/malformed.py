@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from maestro_cli.errors import NotConfigured
 from maestro_cli.observe import login as logins
 from maestro_cli.observe import session as sessions
-from maestro_cli.observe.endpoint import fill
+from maestro_cli.observe.endpoint import dig, fill
 from maestro_cli.observe.errors import ControlFailed, Unreachable
 from maestro_cli.observe.http import Answer
 
 if TYPE_CHECKING:
+    from maestro_cli.config.api_settings import Isolation
     from maestro_cli.observe.context import Context
     from maestro_cli.observe.session import Session
 
@@ -30,7 +32,9 @@ STRANGE_ID = "maestro-probe'\""
 """An id with what ends a text in SQL: harmless where it is a parameter."""
 OVERFLOW = "a number that no integer holds"
 """An id again, where ids are numbers: of more digits than 64 bits have."""
-INSIDE_REQUESTS = 2 * 6 + 6
+MISTYPED = 4
+"""Most members of api.isolation.create.body that a list is sent for, one at a time: a validator names the first and stops."""
+INSIDE_REQUESTS = 2 * (6 + MISTYPED) + 6
 """Twice, where the service hangs up at each; and an object to change."""
 
 
@@ -99,6 +103,7 @@ def _inside_answers(ctx: Context) -> list[tuple[str, Answer]]:
         place = isolation.create.path
         path = fill_path(place, values)
         tries += [(method, place, path, kind[0], body) for kind, body in zip(BODIES, bodies, strict=False)]
+        tries += [(method, place, path, name, body) for name, body in _mistyped(ctx, isolation, session)]
         tries += _changes(ctx, session, bodies, values)
     found = []
     for method, place, path, name, body in tries:
@@ -109,6 +114,34 @@ def _inside_answers(ctx: Context) -> list[tuple[str, Answer]]:
             if place == isolation.create.path and body is not None and 200 <= answer.status < 300:
                 _give_back(ctx, session, answer)
     return found
+
+
+def _mistyped(ctx: Context, isolation: Isolation, session: Session) -> list[tuple[str, bytes]]:
+    """Bodies that would make an object, but for a list where a text or a number belongs; none where its id is in the body."""
+    from maestro_cli.observe.tenant_names import in_request
+
+    create = isolation.create
+    if create.encoding != "json" or "{" in create.id:
+        return []  # what is made then could not be deleted
+    values = {"nonce": f"{ctx.nonce}mt", **in_request(ctx, create, session)}
+    document = fill(dict(create.body or {}), values)
+    found = []
+    for place in [place for place in _leaves(create.body or {}) if "{tenant}" not in str(dig(create.body, place))]:
+        changed = json.loads(json.dumps(document))
+        *parents, member = place.split(".")
+        inner = dig(changed, ".".join(parents)) if parents else changed
+        inner[member] = ["maestro-probe"]
+        found.append((f"a list for {place}", json.dumps(changed).encode()))
+    return found[:MISTYPED]
+
+
+def _leaves(body: Mapping[str, Any], place: str = "") -> Iterator[str]:
+    """The places of a body's texts and numbers."""
+    for name, value in body.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{place}{name}.")
+        elif isinstance(value, str | int | float) and "." not in name:
+            yield f"{place}{name}"
 
 
 def _changes(

@@ -16,7 +16,7 @@ from maestro_cli.observe.http import Answer
 from maestro_cli.observe.tenant_names import Tenant, in_path, in_request, tenant_of
 
 if TYPE_CHECKING:
-    from maestro_cli.config.api_settings import Isolation
+    from maestro_cli.config.api_settings import Endpoint, Isolation
     from maestro_cli.observe.context import Context
     from maestro_cli.observe.session import Session
 
@@ -231,13 +231,28 @@ def update(
     Raises:
         NotConfigured: Without api.isolation.update.
     """
-    endpoint = ctx.require(settings_of(ctx).update, "api.isolation.update")
-    if method is not None:
-        whole = {**(settings_of(ctx).create.body or {}), **(endpoint.body or {})} if method == "PUT" else endpoint.body
-        endpoint = replace(endpoint, method=method, body=whole)
+    endpoint = changing(ctx, method)
     values = {"nonce": nonce, "id": made, **in_request(ctx, endpoint, of or _makers(ctx)[made])}
     sent = {**actor.headers, **(headers or {})}
     return send(ctx, endpoint, values, default_method="PATCH", headers=sent, extra=extra)
+
+
+def changing(ctx: Context, method: str | None = None) -> Endpoint:
+    """api.isolation.update, or the same by another method: a PUT then holds what makes a whole object, too.
+
+    Raises:
+        NotConfigured: Without it.
+    """
+    endpoint = ctx.require(settings_of(ctx).update, "api.isolation.update")
+    if method is None:
+        return endpoint
+    whole = {**(settings_of(ctx).create.body or {}), **(endpoint.body or {})} if method == "PUT" else endpoint.body
+    return replace(endpoint, method=method, body=whole)
+
+
+def twin_of(method: str | None) -> str | None:
+    """PUT for PATCH and the other way round: frameworks route both, and a guard is easily put into one of them alone."""
+    return {"PATCH": "PUT", "PUT": "PATCH"}.get((method or "PATCH").upper())
 
 
 def path_of(ctx: Context, template: str, made: str, of: Session | None = None) -> str:
