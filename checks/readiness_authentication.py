@@ -95,7 +95,8 @@ def authentication(ctx: Context) -> Finding:
     if crashed:
         raise ControlFailed(f"{_sentence(crashed)} is answered with an error of the server, neither yes nor no")
     get = "log in" if wrong is not None else "get in"
-    return passed(f"{len(accounts)} accounts {get}, and nobody else gets in.", *evidence)
+    who = f"{len(accounts)} accounts {get}" if len(accounts) > 1 else f"{accounts[0].username} {get.replace(' ', 's ')}"
+    return passed(f"{who}, and nobody else gets in.", *evidence)
 
 
 def _at_login(ctx: Context, wrong: Answer) -> tuple[list[str], list[tuple[str, Answer]]]:

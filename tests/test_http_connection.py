@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from http.client import HTTPException, IncompleteRead
 
 import pytest
 
+from maestro_cli.observe.http import Http
 from maestro_cli.observe.http_connection import MAXIMUM_BODY, Connections
 
 Serve = Callable[[socket.socket, int], None]
@@ -85,6 +88,28 @@ def test_one_that_the_server_has_closed_is_not() -> None:
         for _ in range(3):
             assert ask(connections) == (200, b"ok", False)
             time.sleep(0.05)
+
+
+def test_kept_connections_that_are_all_reset_at_once_are_no_broken_service() -> None:
+    both = threading.Barrier(2)
+
+    def serve(connection: socket.socket, number: int) -> None:
+        request_of(connection)
+        if number < 2:  # so that there are two beside each other
+            both.wait(5)
+        connection.sendall(OK)
+        request_of(connection)
+        if number < 2:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closing resets it
+            return
+        connection.sendall(OK)
+
+    with server(serve) as url:
+        http = Http(url, None, "0" * 12)
+        with ThreadPoolExecutor(2) as crowd:
+            first = [answer.status for answer in crowd.map(http.get, ("/a", "/b"))]
+        assert [*first, http.get("/c").status, http.get("/d").status] == [200] * 4
+        http.close()
 
 
 def test_what_was_said_unasked_is_no_answer_to_the_next_request() -> None:

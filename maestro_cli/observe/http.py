@@ -248,19 +248,18 @@ class Http:
         timeout_s: float,
         source: str | None,
     ) -> Opened:
-        """Send it, and once more where the server had closed the kept connection meanwhile.
+        """Send it, and once more over a new connection where the server had closed the kept one meanwhile.
 
-        It may do that at any time (RFC 9112 §9.5), and servers do so after an internal error.
+        It may do that at any time (RFC 9112 §9.5), and servers do so after an internal error. A busy one closes all that
+        are kept at once, and resets what comes in just then.
         """
-        from http.client import RemoteDisconnected
-
         connections = self._connections(source)
         try:
             return connections.send(method, target, body, headers, timeout_s)
-        except (RemoteDisconnected, BrokenPipeError):
+        except (ConnectionResetError, BrokenPipeError):  # `http.client.RemoteDisconnected` is one of the former
             if not self._answered:
                 raise
-            return connections.send(method, target, body, headers, timeout_s)
+            return connections.send(method, target, body, headers, timeout_s, new=True)
 
     def _connections(self, source: str | None) -> Connections:
         with self._lock:

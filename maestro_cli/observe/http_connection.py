@@ -44,7 +44,14 @@ class Connections:
         self._closed = False
 
     def send(
-        self, method: str, target: str, body: bytes | None, headers: Mapping[str, str], timeout_s: float
+        self,
+        method: str,
+        target: str,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        timeout_s: float,
+        *,
+        new: bool = False,
     ) -> Opened:
         """Send one request and wait for the head of its answer.
 
@@ -54,12 +61,13 @@ class Connections:
             body: Raw body.
             headers: All but Host, Accept-Encoding and Content-Length.
             timeout_s: For each time that something is awaited; connecting may take CONNECT_S at most.
+            new: Over a connection of its own, whatever is kept.
 
         Raises:
             OSError: No connection, broken or in silence; also what `ssl` raises.
             http.client.HTTPException: What is answered is no HTTP.
         """
-        connection = self._take() or self._make(timeout_s)
+        connection = (None if new else self._take()) or self._make(timeout_s)
         try:
             if connection.sock is None:
                 connection.connect()
