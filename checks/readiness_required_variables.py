@@ -31,7 +31,7 @@ def required_variables(ctx: Context) -> Finding:
     if wrong:
         said = ", ".join(f"{name} {why}" for name, why in wrong.items())
         return failed(
-            f"{len(wrong)} of {len(names)} required variables are not set: {said}.",
+            f"{len(wrong)} of {len(names)} required variables lack a value of their own: {said}.",
             *(Evidence(name, why, "set") for name, why in wrong.items()),
             fix="Set them in env_file or in the environment of the service.",
             command="maestro secrets generate" if set(wrong) <= set(required) else None,
