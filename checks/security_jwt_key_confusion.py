@@ -16,7 +16,7 @@ SIBLINGS = ("HS384", "HS512")
     "security.jwt-key-confusion",
     component="security",
     priority="critical",
-    requests=SIGNED_REQUESTS + KEY_REQUESTS + 2 + MAXIMUM_KEYS * (SPELLINGS + 2),
+    requests=SIGNED_REQUESTS + KEY_REQUESTS + 4 + MAXIMUM_KEYS * (SPELLINGS + 2),
     deadline_s=20,
     faults=("jwt-empty-key", "jwt-public-key-as-secret", "jwt-public-key-as-hs512-secret"),
 )
@@ -27,7 +27,7 @@ def jwt_key_confusion(ctx: Context) -> Finding:
     secret was never set uses an empty one. Both are known to everybody.
     Fails when: an HS256 token signed with the service's public key (api.auth.public_key_file, api.auth.jwks_url, its
     /.well-known/jwks.json, its TLS certificate), in any of its spellings, an HS384 or HS512 one with its PEM, or one
-    with an empty key opens api.auth.protected.
+    of these algorithms with an empty key opens api.auth.protected.
     Fix: fix the algorithm where tokens are verified and give each algorithm a key of its own type; refuse to start
     without a key.
     Source: RFC 8725 §2.1, §3.1; OWASP ASVS 5.0 9.1.2
@@ -50,6 +50,10 @@ def _trials(ctx: Context, token: Jwt) -> list[Trial]:
         Trial("an empty key", forge(header, token.claims, b"")),
         Trial("a zero byte", forge(header, token.claims, b"\0")),
     ]
+    # Where each algorithm has a setting of its own for its key, the one that nobody uses is often not set.
+    for name in ("HS256", *SIBLINGS):
+        if name != header["alg"]:
+            trials.append(Trial(f"an empty key as {name}", forge({**header, "alg": name}, token.claims, b"")))
     for place, key in public_keys(ctx, with_certificate=True):
         spellings = spellings_of_public_key(key)[:SPELLINGS]
         for spelling in spellings:

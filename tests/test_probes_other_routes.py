@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from check_support import context, expect, run_check
-from other_service import USERS, OtherService, configuration
+from other_service import USERS, OtherService, Shape, configuration
 from small_api import Asked, Said, serving
 from test_probes_open_places import ME, look, with_own_page
 
@@ -241,3 +241,19 @@ def test_the_other_method_of_changing_is_tried_without_a_token(project: Path) ->
     expect(result, "fail", "change with PATCH with no token")
     assert "change with no token" not in result.message
     expect(look("security.write-authentication", project, OtherService()), "pass", "change with PATCH with no token")
+
+
+class KeyPerAlgorithm(OtherService):
+    """Each algorithm has a key of its own, and nobody has set the one of HS512."""
+
+    def _signed(self, token: tokens.Jwt) -> bool:
+        if token.algorithm == "HS512":
+            return tokens.sign("HS512", token.signed, b"") == token.signature
+        return super()._signed(token)
+
+
+@pytest.mark.parametrize("algorithm", ["HS256", "RS256"])
+def test_the_empty_key_of_an_algorithm_that_nobody_uses(project: Path, algorithm: str) -> None:
+    result = look("security.jwt-key-confusion", project, KeyPerAlgorithm(Shape(algorithm=algorithm)))
+    expect(result, "fail", "signed with: an empty key as HS512.")
+    expect(look("security.jwt-key-confusion", project, OtherService(Shape(algorithm=algorithm))), "pass")
