@@ -43,6 +43,7 @@ HABITS = {
     "missing-is-forbidden": "What is not there is answered with 403, whoever asks.",
     "makes-many": "A list for a body makes an object of each of its items.",
     "logout-by-refresh-token": "A log-out ends the login whose latest refresh token is in its body, and no other.",
+    "cookie-for-writes": "Where tokens are cookies, writing wants one more of them than reading.",
     "visitors-session": "Who is refused is shown the form again, with 200 and a session's cookie that opens nothing.",
     "foreign-session-refused": "A login that comes with a session that the service doesn't know is refused.",
     "crash-hangs-up": "A malformed body is a 500, after which the connection is closed without a word.",
@@ -185,6 +186,8 @@ class HabitsService:
         flags = "; Path=/; SameSite=Lax"
         if self.on("cookie-tokens"):
             hidden = [f"{kind}_token={made[kind]}; HttpOnly{flags}" for kind in ("access", "refresh")]
+            if self.on("cookie-for-writes"):
+                hidden.append(f"visit={made['csrf_access']}; HttpOnly{flags}")
             shown = [f"csrf_{kind}_token={made[f'csrf_{kind}']}{flags}" for kind in ("access", "refresh")]
             return Said(200, b"{}", {"Set-Cookie": (*hidden, *shown)})
         bearer = "Bearer " if self.on("bearer-in-body") else ""
@@ -223,6 +226,8 @@ class HabitsService:
             return None
         if self.on("cookie-tokens") and asked.method != "GET" and asked.headers.get("x-csrf-token") != known["csrf"]:
             return None
+        if self.on("cookie-for-writes") and self.on("cookie-tokens") and asked.method != "GET":
+            return known if "visit" in jar and jar["visit"].value == known["csrf"] else None
         return known
 
     def _guarded(self, asked: Asked, path: str, query: dict[str, list[str]]) -> Said:

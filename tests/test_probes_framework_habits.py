@@ -61,6 +61,7 @@ def findings(report: Report) -> dict[str, str]:
         {"page-for-all", "page-inside"},
         {"cookie-tokens", "foreign-session-refused"},
         {"cookie-tokens", "visitors-session"},
+        {"cookie-tokens", "cookie-for-writes"},
         {"missing-is-forbidden", "logout-by-refresh-token"},
     ],
     ids=lambda habits: "+".join(sorted(habits)),
