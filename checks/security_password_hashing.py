@@ -156,7 +156,7 @@ def _views(ctx: Context, table: Any) -> list[tuple[dict[str, str], Any]]:
     setting = tenancy.rls.setting
     if not guarded:
         return [({setting: tenancy.default_tenant.id}, every)]
-    own = sql.SQL("{}::text = {}")
+    own = sql.SQL("{} = {}")  # the column's own type, or its index is of no use
     return [
         ({setting: tenant}, own.format(sql.Identifier(tenancy.column), sql.Literal(tenant)))
         for tenant in tenant_ids(ctx, MAXIMUM_TENANTS)
