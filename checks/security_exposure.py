@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +12,7 @@ from maestro_cli.observe.answers import GOOD_REQUESTS, good_answer, trace_in
 from maestro_cli.observe.control import protected_answers
 from maestro_cli.observe.http import Answer
 from maestro_cli.observe.not_found import MISSING_REQUESTS, missing_answer, missing_at_root
+from maestro_cli.observe.tokens import parse
 
 _SECRETS = r"(?i)\b\w*(secret|passw(or)?d|database_?url|db_?url)\w*[\"']?\s*[:=]"
 """What a dump of settings or variables holds; what a page's public configuration does not."""
@@ -88,6 +90,12 @@ _HASH = re.compile(
     rb"\$2[abxy]\$\d\d\$[./A-Za-z0-9]{53}|\$argon2i?d?\$v=\d+\$|\bpbkdf2_sha\d+\$\d+\$|\bscrypt:\d+:\d+:\d+\$|\$6\$[./A-Za-z0-9]{1,16}\$"
 )
 """bcrypt, argon2, PBKDF2 as Django writes it, scrypt as Werkzeug does, SHA-512-crypt."""
+_NAMED = rb"(?i)\"(?:encrypted_?|hashed_?)?(?:pass(?:word|wd)?|pwd)(?:_?(?:hash|digest))?\"\s*:\s*\""
+"""A member of an object that is called a password."""
+_PLAIN_HASH = re.compile(
+    _NAMED + rb"(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{56}|[0-9a-f]{64}|[0-9a-f]{96}|[0-9a-f]{128})\""
+)
+"""MD5, SHA-1, SHA-2, which only their name tells from other numbers."""
 _VERSION = re.compile(r"[A-Za-z][\w.+-]*[/ (]v?\d+(\.\d+)+|^\d+(\.\d+)+$")
 
 
@@ -118,8 +126,9 @@ def exposure(ctx: Context) -> Finding:
     Fails when: TRACE echoes the request, or /.git/HEAD, /.env (or its copies), a database dump, package.json or another
     file of the checkout, a key, a log, a list of files, /metrics or a debug page (also one that the service's OpenAPI
     document names) is served, under api.url or under the host's root; a 404 is a debug page; a good answer names an
-    address with its password; or the answer of api.auth.login or api.auth.protected holds a password's hash. Versions in
-    the Server or X-Powered-By header are a warning, and so is in production openapi.json and GraphQL introspection.
+    address with its password; or the answer of api.auth.login or api.auth.protected, or the access token, being a JSON Web
+    Token, holds a password or its hash. Versions in the Server or X-Powered-By header are a warning, and so is in
+    production openapi.json and GraphQL introspection.
     Fix: serve a folder of its own and never the checkout; ask for a token at /metrics; refuse TRACE; switch debug mode
     off.
     Source: OWASP ASVS 5.0 13.4.1 to 13.4.6; CWE-527, CWE-538
@@ -149,10 +158,10 @@ def exposure(ctx: Context) -> Finding:
     if _CREDENTIALS.search(good.body):
         evidence.append(Evidence(f"body of {name}", "an address with a password in it", "nothing of the inside"))
         open_.append(f"{name} tells a password")
-    for name, answer in _inside(ctx):
-        told = _HASH.search(answer.body)
-        evidence.append(Evidence(name, "a password's hash" if told else "no password's hash", "no password's hash"))
-        open_ += [f"{name} holds a password's hash"] if told else []
+    for name, body, password in _inside(ctx):
+        told = _told(body, password)
+        evidence.append(Evidence(name, told or "no password, nor its hash", "no password, nor its hash"))
+        open_ += [f"{name} holds {told}"] if told else []
     page = trace_in(missing.body)
     if page is not None:
         evidence.append(Evidence("the 404 page", page, "nothing of the inside"))
@@ -168,14 +177,26 @@ def exposure(ctx: Context) -> Finding:
     return passed("Nothing of the inside is served.", *evidence)
 
 
-def _inside(ctx: Context) -> list[tuple[str, Answer]]:
-    """What an account is told of itself: the login's answer, and that of api.auth.protected."""
+def _told(body: bytes, password: bytes) -> str | None:
+    if _HASH.search(body) or _PLAIN_HASH.search(body):
+        return "a password's hash"
+    plain = password and re.search(_NAMED + re.escape(password) + rb"\"", body)
+    return "the password" if plain else None
+
+
+def _inside(ctx: Context) -> list[tuple[str, bytes, bytes]]:
+    """What an account is told of itself, and its password: the login's answer, its token, the answer of api.auth.protected."""
     try:
         looked = protected_answers(ctx)
     except (NotConfigured, ControlFailed):
         return []  # readiness.authentication says so
-    login = [("the login's answer", looked.session.answer)] if looked.session.auth.login is not None else []
-    return [*login, ("the answer of api.auth.protected", looked.valid)]
+    session = looked.session
+    found = [("the login's answer", session.answer.body)] if session.auth.login is not None else []
+    token = parse(session.access_token)
+    if token is not None:  # whoever has it reads it: it is signed, not encrypted
+        found.append(("the access token", json.dumps(token.claims).encode()))
+    password = json.dumps(session.account.password.reveal())[1:-1].encode()
+    return [(name, body, password) for name, body in [*found, ("the answer of api.auth.protected", looked.valid.body)]]
 
 
 def _looked_up(ctx: Context, path: str, pattern: str, evidence: list[Evidence]) -> bool:

@@ -13,6 +13,7 @@ from other_service import USERS, OtherService, configuration
 from small_api import Answering, Asked, Said, serving
 
 from maestro_cli.model import CheckResult
+from maestro_cli.observe.tokens import forge, parse
 
 
 class PublicList(OtherService):
@@ -174,3 +175,41 @@ def test_a_login_that_looks_at_the_password_alone_is_not_said_to_run_names_as_qu
     expect(
         look("readiness.authentication", project, service, answering), "pass", "login with a name that goes on in SQL"
     )
+
+
+MD5 = "5f4dcc3b5aa765d61d8327deb882cf99"
+
+
+@pytest.mark.parametrize(
+    ("place", "members", "found"),
+    [
+        ("token", {"user": {"email": "ann", "password": MD5}}, "the access token holds a password's hash"),
+        ("token", {"password": "changed last week"}, None),
+        ("login", {"me": {"password": USERS["ann"][0]}}, "the login's answer holds the password"),
+        ("login", {"links": {"password": "/me/password"}, "password": "**********"}, None),
+        ("protected", {"password_hash": MD5.upper()}, "the answer of api.auth.protected holds a password's hash"),
+        ("protected", {"avatar_hash": MD5}, None),
+    ],
+)
+def test_passwords_that_an_account_is_told_of_itself(
+    project: Path, place: str, members: dict[str, Any], found: str | None
+) -> None:
+    service = OtherService()
+
+    def answering(asked: Asked) -> Said:
+        if place == "token" and asked.method == "GET" and asked.path == "/notes":
+            given = parse(asked.headers.get("authorization", "").removeprefix("Bearer "))
+            return Said(200 if given is not None and members.items() <= given.claims.items() else 401, b"{}")
+        said = service(asked)
+        if said.status != 200 or asked.path != {"protected": "/notes"}.get(place, "/session"):
+            return said
+        body = json.loads(said.body)
+        if place == "token":
+            token = parse(body["token"])
+            assert token is not None
+            body["token"] = forge(token.header, {**token.claims, **members}, service.secret.encode())
+        else:
+            body |= members
+        return Said(200, json.dumps(body).encode(), said.headers)
+
+    expect(look("security.exposure", project, service, answering), "fail" if found else "pass", found or "")
