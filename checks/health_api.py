@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -10,13 +11,14 @@ from maestro_cli.observe.health_report import words
 from maestro_cli.observe.http import Answer
 
 SAMPLES = 3
+PAUSE_S = 1.0
 
 
 @check(
     "health.api",
     component="infrastructure",
     priority="critical",
-    requests=SAMPLES + 1,
+    requests=2 * SAMPLES + 1,
     faults=("health-500", "health-unavailable", "health-slow", "api-certificate-untrusted"),
 )
 def api(ctx: Context) -> Iterator[Finding]:
@@ -24,7 +26,7 @@ def api(ctx: Context) -> Iterator[Finding]:
 
     Why: this is what a load balancer asks; what it hears decides whether users are served.
     Fails when: api.health_path is not answered 200, its JSON says that the service or something that it needs is not well,
-    or the median of three answers takes longer than api.max_latency_ms. Where the certificate is not trusted (see
+    or the median of three answers takes longer than api.max_latency_ms, twice, with a pause between. Where the certificate is not trusted (see
     api.ca_file), or a path that does not exist is answered the same, nothing is observed.
     Fix: look at the service's log and at what its body names.
     Source: RFC 9110 §15.3.1; draft-inadarei-api-health-check, Health Check Response Format for HTTP APIs
@@ -50,12 +52,21 @@ def api(ctx: Context) -> Iterator[Finding]:
     if any(each.status != 200 for each in answers):
         yield errored(f"GET {path} is answered {', '.join(map(str, answers))}, now so and now so.", seen)
         return
-    median = sorted(each.elapsed_s for each in answers)[SAMPLES // 2] * 1000
-    latency = Evidence("median answer", f"{median:.0f} ms", f"at most {budget:g} ms")
-    if median > budget:
-        yield failed(f"GET {path} takes {median:.0f} ms; at most {budget:g} ms.", latency)
+    medians = [_median_ms(answers)]
+    if medians[0] > budget:
+        # The other probes of this run may have kept a small service busy: a slow one is slow once more.
+        time.sleep(PAUSE_S)
+        medians.append(_median_ms([ctx.http.get(path) for _ in range(SAMPLES)]))
+    seen_ms = ", then ".join(f"{median:.0f} ms" for median in medians)
+    latency = Evidence("median answer", seen_ms, f"at most {budget:g} ms")
+    if medians[-1] > budget:
+        yield failed(f"GET {path} takes {medians[-1]:.0f} ms; at most {budget:g} ms.", latency)
     else:
-        yield passed(f"GET {path} takes {median:.0f} ms.", latency)
+        yield passed(f"GET {path} takes {medians[-1]:.0f} ms.", latency)
+
+
+def _median_ms(answers: list[Answer]) -> float:
+    return sorted(each.elapsed_s for each in answers)[len(answers) // 2] * 1000
 
 
 def _body(path: str, answer: Answer, seen: Evidence) -> Finding:

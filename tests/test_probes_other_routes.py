@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -257,3 +259,21 @@ def test_the_empty_key_of_an_algorithm_that_nobody_uses(project: Path, algorithm
     result = look("security.jwt-key-confusion", project, KeyPerAlgorithm(Shape(algorithm=algorithm)))
     expect(result, "fail", "signed with: an empty key as HS512.")
     expect(look("security.jwt-key-confusion", project, OtherService(Shape(algorithm=algorithm))), "pass")
+
+
+@pytest.mark.parametrize(("slow", "status", "words"), [(3, "pass", ", then "), (9, "fail", "at most 500 ms")])
+def test_a_service_that_is_busy_for_a_moment_is_asked_once_more(
+    project: Path, slow: int, status: str, words: str
+) -> None:
+    asked = itertools.count()
+
+    def answering(request: Asked) -> Said:
+        if request.path != "/health":
+            return Said(404)
+        if next(asked) < slow:
+            time.sleep(0.6)
+        return Said(200, b'{"status": "ok"}')
+
+    with serving(answering) as port:
+        yaml = f"api: {{url: 'http://127.0.0.1:{port}', max_latency_ms: 500}}\n"
+        expect(run_check("health.api", context(project, yaml)), status, words)
