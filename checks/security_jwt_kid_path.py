@@ -9,6 +9,7 @@ from maestro_cli.observe.tokens import forge
 KIDS: tuple[tuple[str, str, bytes], ...] = (
     ("an absolute path", "/dev/null", b""),
     ("a path upwards", "../../../../../../../../dev/null", b""),
+    ("a path upwards that is left when its steps are taken out", "....//" * 8 + "dev/null", b""),
     ("a file everybody knows", "/proc/sys/kernel/ostype", b"Linux\n"),
     ("a path upwards to such a file", "../../../../../../../../proc/sys/kernel/ostype", b"Linux\n"),
     ("a path upwards to such a file, read as a line", "../../../../../../../../proc/sys/kernel/ostype", b"Linux"),

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, failed, passed
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.beside_list import BESIDE_REQUESTS, leaking_beside
-from maestro_cli.observe.endpoint import fill, with_query
+from maestro_cli.observe.endpoint import fill
 from maestro_cli.observe.http import Answer
 from maestro_cli.observe.pages import PAGE_REQUESTS, PAGES, looked_through, own_page
 from maestro_cli.observe.session import LOGIN_REQUESTS, Session
@@ -115,8 +115,7 @@ def _another_way(ctx: Context, stranger: Session, owned: Owned, answer: Answer, 
         evidence.append(Evidence(f"GET {path}{how}, by {name}", seen, "does not hold it"))
         if holds:
             return f"The list of {name}, asked for{how}, holds another tenant's object."
-    queries = [] if names_tenant(path) else _filtered(ctx, owned, answer, evidence)
-    if queries:
+    if queries := _filtered(ctx, owned, answer, evidence):
         return f"The list of {name}, filtered by {' and '.join(queries)}, holds another tenant's object."
     if beside := leaking_beside(ctx, stranger, owned, evidence):
         return f"Beside its list, {name} is given another tenant's object: {' and '.join(beside)}."
@@ -189,7 +188,7 @@ def _filtered(ctx: Context, owned: Owned, plain: Answer, evidence: list[Evidence
     stranger, found = sessions.for_account(ctx, 1), []
     for key, value in tries.items():
         query = f"{quote(key, safe='')}={quote(str(value), safe='')}"
-        answer = ctx.http.get(with_query(path, query), headers=stranger.headers)
+        answer = list_of(ctx, stranger, stranger, query=query)
         # Its mark alone may be the query, repeated in a link; with its id it is the object.
         leaks = lists(answer, owned, settings.create.id) and holds_id(answer.json(), owned.id, name)
         seen = f"{answer.status}, {'holds' if leaks else 'does not hold'} the object"

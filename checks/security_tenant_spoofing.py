@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, failed, passed
 from maestro_cli.observe import session as sessions
-from maestro_cli.observe.endpoint import fill_path
+from maestro_cli.observe.pages import looked_through
 from maestro_cli.observe.session import LOGIN_REQUESTS
 from maestro_cli.observe.tenant_names import (
     FURTHER,
@@ -17,7 +17,6 @@ from maestro_cli.observe.tenant_names import (
     QUERIES,
     bodies,
     header_names,
-    in_path,
     in_request,
     query_names,
 )
@@ -27,6 +26,7 @@ from maestro_cli.observe.tenant_objects import (
     create,
     delete,
     get,
+    list_path,
     lists,
     make,
     names_tenant,
@@ -245,9 +245,11 @@ def _asked(ctx: Context, owned: Owned, headers: Mapping[str, str], query: str) -
     seen = _statuses(reads)
     if not _tells(ctx, owned) or settings.list is None:
         return False, seen
-    path = fill_path(settings.list, in_path(ctx, settings.list, stranger))
-    joint = "" if not query else "&" if "?" in path else "?"
-    answer = ctx.http.get(f"{path}{joint}{query}", headers={**stranger.headers, **headers})
+    answer = ctx.http.get(list_path(ctx, stranger, query), headers={**stranger.headers, **headers})
+    if (
+        answer.body != strangers_list(ctx).body
+    ):  # its first page may be another tenant's although the object is not on it
+        answer = looked_through(ctx, stranger, stranger, owned, first=answer, query=query, headers=headers)
     leaks = lists(answer, owned, settings.create.id)
     return leaks, f"{seen}, the list {answer.status}{', holding the object' if leaks else ''}"
 

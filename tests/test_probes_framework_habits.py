@@ -102,6 +102,8 @@ CASES = [
     ("debug", {"page-for-all"}, "security.exposure"),
     ("debug", {"page-inside"}, "security.exposure"),
     ("trace-inside", set(), "security.malformed-body"),
+    ("search-unscoped", {"tenant-in-path"}, "security.tenant-list"),
+    ("ended-session-crashes", set(), "security.revocation"),
     ("trace-when-changing", {"tenant-in-path"}, "security.malformed-body"),
     ("workspace-header-when-reading", {"tenant-in-path"}, "security.tenant-spoofing"),
     ("unknown-user-said", set(), "security.user-enumeration"),

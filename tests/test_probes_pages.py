@@ -23,6 +23,7 @@ class Paged(OtherService):
     """The other service with more rows than a page holds, the oldest first."""
 
     leaks = False
+    believes = False
     told = "link"
 
     def __call__(self, asked: Asked) -> Said:
@@ -32,7 +33,10 @@ class Paged(OtherService):
             return said
         query = {name: values[0] for name, values in parse_qs(target.query).items()}
         own = list(self.objects.values()) if self.leaks else json.loads(said.body)["notes"]
-        rows = [{"id": f"old-{number}", "text": "older"} for number in range(7)] + own
+        older = "older"
+        if self.believes and (named := asked.headers.get("x-tenant-id")) is not None:
+            own, older = [row for row in self.objects.values() if row["tenant"] == named], f"older, of {named}"
+        rows = [{"id": f"old-{number}", "text": older} for number in range(7)] + own
         size = min(int(query.get("per_page", SIZE)), 100) if self.told == "per_page" else SIZE
         if query.keys() - {"page", "cursor", "per_page"}:
             return Said(400, b'{"error": "an unknown parameter"}', said.headers)
@@ -62,6 +66,16 @@ def test_a_leak_on_a_later_page_is_found(project: Path, told: str, *, leaks: boo
         expect(result, "fail", "holds another tenant's object")
     else:
         expect(result, "pass")
+
+
+def test_a_header_that_lists_another_tenant_is_found_on_a_later_page(project: Path) -> None:
+    service = Paged(Shape())
+    service.believes, service.told = True, "cursor"
+    with serving(service) as port:
+        ctx = context(project, configuration(service, port))
+        expect(run_check("security.tenant-spoofing", ctx), "fail", "the header X-Tenant-ID.", "holding the object")
+        ctx.close()
+    assert service.objects == {}
 
 
 def test_a_list_whose_pages_cannot_be_found_is_no_evidence(project: Path) -> None:

@@ -34,7 +34,14 @@ _LAST = ("pages", "total_pages", "totalPages", "last_page", "lastPage", "page_co
 
 
 def looked_through(
-    ctx: Context, reader: Session, whose: Session, owned: Owned, *, first: Answer, query: str = ""
+    ctx: Context,
+    reader: Session,
+    whose: Session,
+    owned: Owned,
+    *,
+    first: Answer,
+    query: str = "",
+    headers: Mapping[str, str] | None = None,
 ) -> Answer:
     """The page that holds the object, among the first PAGES of a list; the first page where none does.
 
@@ -45,6 +52,7 @@ def looked_through(
         owned: The object.
         first: The first page, as it was answered.
         query: What was appended to the path to get it.
+        headers: What was sent beside the reader's own to get it.
     """
     place = settings_of(ctx).create.id
     answer, asked = first, ctx.http.prefix + list_path(ctx, whose, query)
@@ -55,7 +63,7 @@ def looked_through(
         if following is None or following == asked:
             break
         asked = following
-        answer = ctx.http.get(asked, headers=reader.headers, from_root=True)
+        answer = ctx.http.get(asked, headers={**reader.headers, **(headers or {})}, from_root=True)
     return answer if lists(answer, owned, place) else first
 
 

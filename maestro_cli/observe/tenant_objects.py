@@ -267,18 +267,23 @@ def _makers(ctx: Context) -> dict[str, Session]:
 
 def _remove(ctx: Context, owner: Session, made: str) -> None:
     answer, actor = delete(ctx, owner, made), owner
-    if answer.status in (401, 403):  # a probe has ended the session meanwhile, or the object is another account's now
+    if _kept(answer):  # a probe has ended the session meanwhile, or the object is another account's now
         actor = sessions.for_account(ctx, owner.index)
         answer = delete(ctx, actor, made)
-    if answer.status in (401, 403) and not _gone(ctx, actor, made):
+    if _kept(answer):
+        if _gone(ctx, actor, made):
+            return
         actor = sessions.fresh(ctx, owner.index)
         answer = delete(ctx, actor, made)
-        if answer.status in (401, 403) and _gone(ctx, actor, made):
+        if _kept(answer) and _gone(ctx, actor, made):
             return
-    elif answer.status in (401, 403):
-        return
-    if answer.status >= 400 and answer.status not in (404, 410):
+    if _kept(answer):
         raise ControlFailed(f"its deletion is answered {answer.status}")
+
+
+def _kept(answer: Answer) -> bool:
+    """Whether a deletion did nothing: a token that has ended is refused, or crashes the service (422, 500)."""
+    return answer.status >= 400 and answer.status not in (404, 410)
 
 
 def _gone(ctx: Context, actor: Session, made: str) -> bool:
