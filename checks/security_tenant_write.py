@@ -8,7 +8,7 @@ from typing import Any
 from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, combine, failed, passed
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.control import outcome
-from maestro_cli.observe.endpoint import with_query
+from maestro_cli.observe.endpoint import with_query, words_of
 from maestro_cli.observe.http import Answer
 from maestro_cli.observe.session import LOGIN_REQUESTS, Session
 from maestro_cli.observe.tenant_objects import (
@@ -96,7 +96,9 @@ def _changed(ctx: Context, owned: Owned, stranger: Session) -> Finding:
 def _own_change(ctx: Context, owned: Owned, evidence: list[Evidence]) -> None:
     own = update(ctx, owned.owner, owned.id, f"{ctx.nonce}wo")
     if not 200 <= own.status < 300:
-        raise ControlFailed(f"its owner cannot change the object: api.isolation.update is answered {own.status}")
+        raise ControlFailed(
+            f"its owner cannot change the object: api.isolation.update is answered {own.status}{words_of(ctx, own)}"
+        )
     evidence.append(Evidence(f"control: change by {owned.owner.account.username}", str(own.status), "2xx"))
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from maestro_cli.api import Context, ControlFailed, Evidence, Finding, NotConfigured, check, failed, passed
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.control import CONTROL_REQUESTS, changed, control, forger, outcome
-from maestro_cli.observe.endpoint import send
+from maestro_cli.observe.endpoint import send, words_of
 from maestro_cli.observe.http import Answer
 from maestro_cli.observe.session import LOGIN_REQUESTS, Session, fingerprint
 from maestro_cli.observe.tenant_names import in_request
@@ -71,7 +71,9 @@ def write_authentication(ctx: Context) -> Finding:
             deeds[f"change with {other}"] = partial(_change, method=other)
         own = update(ctx, owned.owner, owned.id, f"{ctx.nonce}ao")
         if outcome(owned.owner.auth, own) != "accepted":
-            raise ControlFailed(f"its owner cannot change the object: api.isolation.update is answered {own.status}")
+            raise ControlFailed(
+                f"its owner cannot change the object: api.isolation.update is answered {own.status}{words_of(ctx, own)}"
+            )
     if isolation.delete is not None:
         deeds["deletion"] = _delete
     open_: list[str] = []

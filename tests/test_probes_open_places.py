@@ -213,3 +213,18 @@ def test_passwords_that_an_account_is_told_of_itself(
         return Said(200, json.dumps(body).encode(), said.headers)
 
     expect(look("security.exposure", project, service, answering), "fail" if found else "pass", found or "")
+
+
+def test_what_a_refusal_says_stands_where_nothing_can_be_measured_and_no_secret_in_it(project: Path) -> None:
+    service = OtherService()
+    word = USERS["ann"][0]
+
+    def answering(asked: Asked) -> Said:
+        if asked.path == "/notes" and asked.method == "POST":
+            text = f"the token against forged requests is missing, {word * 20}"
+            return Said(400, json.dumps({"detail": text}).encode(), {"Content-Type": "application/json"})
+        return service(asked)
+
+    found = look("security.tenant-read", project, service, answering)
+    expect(found, "error", "is answered 400: ", "the token against forged requests is missing")
+    assert word[:8] not in found.message

@@ -14,6 +14,7 @@ from maestro_cli.model import Evidence
 from maestro_cli.observe import login as logins
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe import tokens
+from maestro_cli.observe.endpoint import words_of
 from maestro_cli.observe.errors import ControlFailed
 from maestro_cli.observe.http import Answer
 from maestro_cli.records import record
@@ -101,7 +102,8 @@ def _control(ctx: Context) -> Control:
     if outcome(auth, valid) != "accepted":
         whose = "a successful login" if auth.login is not None else session.account.username
         raise ControlFailed(
-            f"GET {path} with the token of {whose} is answered {valid.status}, so a refusal would prove nothing",
+            f"GET {path} with the token of {whose} is answered {valid.status}, so a refusal would prove nothing"
+            f"{words_of(ctx, valid)}",
             hint="Name a GET path that this account may read: api.auth.protected.",
         )
     if outcome(auth, missing) == "accepted":

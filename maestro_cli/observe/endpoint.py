@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from maestro_cli.observe.context import Context
 
 
+MAXIMUM_WORDS = 160
+"""Characters of a refusal that a sentence quotes."""
+
+
 def fill(value: Any, values: Mapping[str, str]) -> Any:
     """`{name}` replaced in every text of a body; other braces stay as they are."""
     if isinstance(value, str):
@@ -91,6 +95,15 @@ def send(
         source=source,
         **options,
     )
+
+
+def words_of(ctx: Context, answer: Answer) -> str:
+    """What a refusal says, behind a colon on one line: `: {"detail": "The CSRF token is missing."}`; nothing of a page."""
+    if "html" in (answer.header("content-type") or ""):
+        return ""
+    # Redacted before it is cut: half of a secret is not recognised.
+    words = " ".join(ctx.redact(answer.body[:20_000].decode("utf-8", "replace")).split())
+    return f": {words[:MAXIMUM_WORDS]}{'…' if len(words) > MAXIMUM_WORDS else ''}" if words else ""
 
 
 def dig(value: Any, place: str) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from maestro_cli.errors import NotConfigured
-from maestro_cli.observe.endpoint import dig, fill, send
+from maestro_cli.observe.endpoint import dig, fill, send, words_of
 from maestro_cli.observe.http import Answer
 from maestro_cli.observe.token_headers import cookies_of
 from maestro_cli.records import record
@@ -167,10 +167,10 @@ def _find(place: str, answer: Answer, cookies: Mapping[str, str]) -> str | None:
     return found.rpartition(" ")[2] or None if isinstance(found, str) else None
 
 
-def why_not(auth: Auth, answer: Answer) -> str:
+def why_not(ctx: Context, auth: Auth, answer: Answer) -> str:
     """Why an answer is no login, for a sentence that names it."""
     if answer.status >= 400:
-        return f"is answered {answer.status}"
+        return f"is answered {answer.status}{words_of(ctx, answer)}"
     if login_refused(auth, answer):
         return f"is refused (answered {answer.status} with api.auth.login.failure in the body)"
     return f"is answered {answer.status} without a token at api.auth.login.token ({login_of(auth).token})"

@@ -113,7 +113,7 @@ def fresh(ctx: Context, index: int = 0) -> Session:
     session, answer = enter(ctx, account, index)
     if session is None:
         raise ControlFailed(
-            f"the login of {account.username} at {login_of(auth).path} {why_not(auth, answer)}",
+            f"the login of {account.username} at {login_of(auth).path} {why_not(ctx, auth, answer)}",
             hint=f"Compare api.auth.login and api.auth.accounts[{index}] with what the service expects.",
         )
     return session

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from maestro_cli.observe import login as logins
 from maestro_cli.observe import session as sessions
-from maestro_cli.observe.endpoint import dig, fill, fill_path, send, with_query
+from maestro_cli.observe.endpoint import dig, fill, fill_path, send, with_query, words_of
 from maestro_cli.observe.errors import ControlFailed
 from maestro_cli.observe.http import Answer
 from maestro_cli.observe.tenant_names import Tenant, in_path, in_request, tenant_of
@@ -110,7 +110,7 @@ def make(ctx: Context, owner: Session, suffix: str, extra: Mapping[str, Any] | N
     if made is None:
         raise ControlFailed(
             f"the {owner.account.username} account cannot make an object: {isolation.create.path} is answered "
-            f"{answer.status}{'' if answer.status >= 400 else f' without an id at {isolation.create.id}'}"
+            f"{answer.status}{words_of(ctx, answer) if answer.status >= 400 else f' without an id at {isolation.create.id}'}"
         )
     read = get(ctx, owner, made)
     mark = mark_of(ctx, suffix)
