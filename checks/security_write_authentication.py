@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
-from maestro_cli.api import Context, ControlFailed, Evidence, Finding, NotConfigured, check, failed, passed
+from maestro_cli.api import Context, ControlFailed, Evidence, Finding, NotConfigured, check, failed, passed, warned
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.control import CONTROL_REQUESTS, changed, control, forger, outcome
 from maestro_cli.observe.endpoint import send, words_of
@@ -29,6 +29,7 @@ from maestro_cli.observe.tenant_objects import (
 )
 from maestro_cli.observe.tokens import encode64, forge, parse, unsigned
 
+Deed = Callable[[Context, Owned, Mapping[str, str]], Answer]
 TRIALS = 7
 """No token, none that is one, another signature, no signature, one that has ended, a refresh token, one logged out."""
 HOUR = 3600
@@ -53,17 +54,47 @@ def write_authentication(ctx: Context) -> Finding:
     token; or one is read (api.isolation.read), listed, made (api.isolation.create), changed (api.isolation.update, also
     with PUT for PATCH and the other way round) or deleted (api.isolation.delete) without a token, with a text that is none,
     with one that is forged, unsigned or ended, with a refresh token, or after the log-out, although api.auth.protected
-    refuses the same.
+    refuses the same. An internal error (500) in place of the refusal is a warning, where nothing was done.
     Fix: guard the router or the whole application, not each function; let no middleware look at the method.
     Source: OWASP API2:2023; OWASP ASVS 5.0 8.3.1; CWE-306
     """
-    isolation = settings_of(ctx)
     evidence = [control(ctx).evidence]
     owned = make(ctx, sessions.fresh(ctx, 0), "a")
     without = list(_without_token(ctx, owned, evidence))
     if without:
         return failed(f"What needs no token, and should: {', '.join(without)}.", *evidence)
-    deeds: dict[str, Callable[[Context, Owned, Mapping[str, str]], Answer]] = {}
+    deeds = _deeds(ctx, owned)
+    open_: list[str] = []
+    shown: list[str] = []
+    crashed: list[str] = []
+    unchecked = False
+    for name, headers in _trials(ctx, owned.owner):
+        seen = None if unchecked else _seen(ctx, owned, headers, name, evidence)
+        if seen is not None and not _reads(ctx, owned, headers):
+            unchecked = name.startswith(WRONG)  # security.jwt-signature says so: whatever else is taken there follows
+            shown += [] if unchecked else [f"{seen} with {name.partition(' (')[0]}"]
+        if _made(ctx, owned, headers, name, evidence) and not _reads(ctx, owned, headers):
+            open_.append(f"making an object with {name.partition(' (')[0]}")
+        for deed, act in deeds.items():
+            answer = act(ctx, owned, headers)
+            evidence.append(Evidence(f"{deed} with {name}", str(answer.status), "401"))
+            result = outcome(owned.owner.auth, answer)
+            if result not in ("accepted", "crashed") or _reads(ctx, owned, headers):
+                continue
+            what = f"{deed} with {name.partition(' (')[0]}"
+            if _done(ctx, owned, deed):
+                open_.append(what)
+            elif result == "crashed" and deed in ("change", "deletion") and _refused_elsewhere(ctx, owned, headers):
+                crashed.append(what)
+            if deed == "deletion" and open_:
+                return _finding(open_, shown, crashed, evidence)
+    return _finding(open_, shown, crashed, evidence)
+
+
+def _deeds(ctx: Context, owned: Owned) -> dict[str, Deed]:
+    """What is configured to be done to an object, which its owner can."""
+    isolation = settings_of(ctx)
+    deeds: dict[str, Deed] = {}
     if isolation.update is not None:
         deeds["change"] = _change
         other = twin_of(isolation.update.method)
@@ -76,26 +107,7 @@ def write_authentication(ctx: Context) -> Finding:
             )
     if isolation.delete is not None:
         deeds["deletion"] = _delete
-    open_: list[str] = []
-    shown: list[str] = []
-    unchecked = False
-    for name, headers in _trials(ctx, owned.owner):
-        seen = None if unchecked else _seen(ctx, owned, headers, name, evidence)
-        if seen is not None and not _reads(ctx, owned, headers):
-            unchecked = name.startswith(WRONG)  # security.jwt-signature says so: whatever else is taken there follows
-            shown += [] if unchecked else [f"{seen} with {name.partition(' (')[0]}"]
-        if _made(ctx, owned, headers, name, evidence) and not _reads(ctx, owned, headers):
-            open_.append(f"making an object with {name.partition(' (')[0]}")
-        for deed, act in deeds.items():
-            answer = act(ctx, owned, headers)
-            evidence.append(Evidence(f"{deed} with {name}", str(answer.status), "401"))
-            if outcome(owned.owner.auth, answer) != "accepted" or _reads(ctx, owned, headers):
-                continue
-            if _done(ctx, owned, deed):
-                open_.append(f"{deed} with {name.partition(' (')[0]}")
-            if deed == "deletion" and open_:
-                return _finding(open_, shown, evidence)
-    return _finding(open_, shown, evidence)
+    return deeds
 
 
 def _without_token(ctx: Context, owned: Owned, evidence: list[Evidence]) -> Iterator[str]:
@@ -143,7 +155,7 @@ def _seen(ctx: Context, owned: Owned, headers: Mapping[str, str], name: str, evi
     return " and ".join(deed for deed, _, told in answers if told) or None
 
 
-def _finding(open_: list[str], shown: list[str], evidence: list[Evidence]) -> Finding:
+def _finding(open_: list[str], shown: list[str], crashed: list[str], evidence: list[Evidence]) -> Finding:
     said = []
     if open_:
         said.append(f"What reading refuses is good enough for writing: {', '.join(open_)}.")
@@ -151,6 +163,9 @@ def _finding(open_: list[str], shown: list[str], evidence: list[Evidence]) -> Fi
         said.append(f"What api.auth.protected refuses is good enough elsewhere: {', '.join(shown)}.")
     if said:
         return failed(" ".join(said), *evidence)
+    if crashed:
+        # It was let in to where it crashed: what holds it back is an accident.
+        return warned(f"An internal error, and no refusal, is answered to {', '.join(crashed)}.", *evidence)
     return passed("What reading refuses is refused for writing as well.", *evidence)
 
 
@@ -203,6 +218,11 @@ def _delete(ctx: Context, owned: Owned, headers: Mapping[str, str]) -> Answer:
 def _reads(ctx: Context, owned: Owned, headers: Mapping[str, str]) -> bool:
     """Whether it opens api.auth.protected as well: then it is not the writing's fault, and another check says so."""
     return outcome(owned.owner.auth, sessions.protected(ctx, headers)) == "accepted"
+
+
+def _refused_elsewhere(ctx: Context, owned: Owned, headers: Mapping[str, str]) -> bool:
+    """Whether api.auth.protected refuses it: one that crashes on the token everywhere is another check's to tell."""
+    return outcome(owned.owner.auth, sessions.protected(ctx, headers)) == "refused"
 
 
 def _done(ctx: Context, owned: Owned, deed: str) -> bool:

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from check_support import context, expect, load_check, run_check
-from other_service import OtherService, Shape, configuration
+from other_service import SAFE, OtherService, Shape, configuration
 from small_api import Asked, Said, serving
 
 from maestro_cli.model import CheckResult
@@ -434,6 +434,25 @@ def test_a_route_without_a_guard_is_found(project: Path, place: str) -> None:
         result = run_check("security.write-authentication", context(project, configuration(service, port)))
     expect(result, "fail", f"{place} ", "object")
     assert service.objects == {}, "no probe's object is left"
+
+
+@pytest.mark.parametrize("deletes", [True, False])
+def test_a_deletion_that_crashes_without_a_token_is_no_refusal(project: Path, *, deletes: bool) -> None:
+    service = OtherService(Shape())
+
+    def crashing(asked: Asked) -> Said:
+        if asked.method != "DELETE" or "authorization" in asked.headers:
+            return service(asked)
+        if deletes:
+            service.objects.pop(asked.path.rpartition("/")[2], None)
+        return Said(500, b"{}", SAFE)
+
+    with serving(crashing) as port:
+        result = run_check("security.write-authentication", context(project, configuration(service, port)))
+    if deletes:
+        expect(result, "fail", "deletion with no token")
+    else:
+        expect(result, "warn", "no refusal, is answered to deletion with no token")
 
 
 @pytest.mark.parametrize(
