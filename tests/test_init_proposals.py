@@ -344,6 +344,54 @@ def test_an_object_that_its_maker_names_is_read_by_that_name() -> None:
     }
 
 
+def test_of_many_objects_one_that_can_be_marked_is_made_and_a_refresh_token_may_go_in_the_header() -> None:
+    def answer(**properties: Any) -> dict[str, Any]:
+        return {"200": {"content": {"application/json": {"schema": {"properties": properties}}}}}
+
+    def body(*names: str) -> dict[str, Any]:
+        schema = {"type": "object", "properties": {name: {"type": "string"} for name in names}}
+        return {"content": {"application/json": {"schema": schema}}}
+
+    made = answer(id={"type": "integer"})
+    one: dict[str, Any] = {"get": {}, "delete": {}}
+    tokens = answer(access_token={"type": "string"}, refresh_token={"type": "string"})
+    paths = {
+        "/login": {"post": {"requestBody": body("username", "password"), "responses": tokens, "security": []}},
+        "/security/refresh": {"post": {"responses": tokens}},
+        "/css": {"get": {}, "post": {"requestBody": body("css"), "responses": made}},
+        "/css/{id}": one,
+        "/dashboards": {"get": {}, "post": {"requestBody": body("css", "dashboard_title"), "responses": made}},
+        "/dashboards/{id}": one,
+    }
+    shape = read_document(json.dumps({"paths": paths, "security": [{"jwt": []}]}), "x")
+    assert shape.refresh == {"path": "/security/refresh", "headers": {"Authorization": "Bearer {refresh_token}"}}
+    assert shape.isolation is not None
+    assert shape.isolation["create"] == {
+        "path": "/dashboards",
+        "body": {"dashboard_title": "maestro-probe-{nonce}"},
+        "id": "id",
+    }
+
+
+@pytest.mark.parametrize(
+    ("schemes", "basic", "account"),
+    [
+        ({"a": {"type": "http", "scheme": "basic"}}, True, 'password: "${PROBE_A_PASSWORD}"'),
+        ({"a": {"type": "http", "scheme": "bearer"}}, False, 'token: "${PROBE_A_TOKEN}"'),
+        ({"a": {"type": "http", "scheme": "basic"}, "b": {"type": "apiKey"}}, False, 'token: "${PROBE_A_TOKEN}"'),
+    ],
+)
+def test_accounts_of_a_service_without_a_login(
+    tmp_path: Path, schemes: dict[str, Any], basic: bool, account: str
+) -> None:
+    paths: dict[str, Any] = {"/things": {"get": {"security": [{"a": []}]}}}
+    document = {"openapi": "3.1.0", "paths": paths, "components": {"securitySchemes": schemes}}
+    (tmp_path / "openapi.json").write_text(json.dumps(document), "utf-8")
+    printed = maestro(tmp_path, "init", "--dry-run").stdout
+    assert ("scheme: Basic" in printed) == basic
+    assert account in printed
+
+
 def test_a_document_without_login_and_security_promises_neither() -> None:
     paths: dict[str, Any] = {"/version": {"get": {}}, "/things": {"get": {}}}
     shape = read_document(json.dumps({"paths": paths}), "x")

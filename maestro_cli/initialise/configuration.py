@@ -152,6 +152,8 @@ def _auth(page: Page, project: Project) -> None:
     if api.header is not None:
         page.key("header", plain(api.header), "what carries the token", indent=2)
         page.key("scheme", '""', "and nothing in front of it", indent=2)
+    if api.basic:
+        page.key("scheme", "Basic", "name and password go in each request", indent=2)
     for name in ("login", "refresh", "logout", "protected"):
         value = getattr(api, name)
         if value is not None:
@@ -161,14 +163,18 @@ def _auth(page: Page, project: Project) -> None:
 
 def _accounts(page: Page, project: Project) -> None:
     passwords = variables.accounts(project.env_names)
-    off = passwords is None or project.api is None or project.api.login is None
+    api = project.api
+    comes_in = api is not None and (api.login is not None or api.basic)
+    off = passwords is None or not comes_in
     page.remark("Two accounts of different tenants: isolation is probed, not assumed.", indent=2)
     if off:
-        page.remark("Make them in the service, put their passwords into .env, and switch these lines on.", indent=2)
+        what = "passwords" if comes_in else "tokens (API keys, or an identity provider's)"
+        page.remark(f"Make them in the service, put their {what} into .env, and switch these lines on.", indent=2)
     page.key("accounts", "", indent=2, off=off)
     mark = "# " if off else ""
     for letter in "ab":
-        row = f'- {{username: {letter}@example.test, password: "${{PROBE_{letter.upper()}_PASSWORD}}"}}'
+        key = "password" if comes_in else "token"
+        row = f'- {{username: {letter}@example.test, {key}: "${{PROBE_{letter.upper()}_{key.upper()}}}"}}'
         page.lines.append(f"      {mark}{row}")
 
 

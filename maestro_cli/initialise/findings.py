@@ -46,6 +46,7 @@ class ApiShape:
         health_path: A health check's path.
         login: `api.auth.login`.
         header: `api.auth.header`, where it is not Authorization.
+        basic: Whether name and password go in each request (RFC 7617), and nobody logs in.
         refresh: `api.auth.refresh`.
         logout: `api.auth.logout`.
         protected: `api.auth.protected`.
@@ -58,6 +59,7 @@ class ApiShape:
     health_path: str | None = None
     login: Mapping[str, Any] | None = None
     header: str | None = None
+    basic: bool = False
     refresh: Mapping[str, Any] | None = None
     logout: Mapping[str, Any] | None = None
     protected: str | None = None

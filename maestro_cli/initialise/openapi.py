@@ -91,6 +91,7 @@ def read_document(text: str, where: str) -> ApiShape:
         health_path=_health(operations),
         login=login,
         header=_header(document),
+        basic=login is None and _is_basic(document),
         refresh=_refresh(operations, schemas) if login and "refresh_token" in login else None,
         logout=_logout(operations, schemas),
         protected=_protected(operations, isolation),
@@ -218,6 +219,12 @@ def _header(document: Mapping[str, Any]) -> str | None:
     return None
 
 
+def _is_basic(document: Mapping[str, Any]) -> bool:
+    """Whether that is the one way in: OpenAPI 3 writes `http` and `basic`, Swagger 2 the latter alone."""
+    ways = [str(scheme.get("scheme") or scheme.get("type")).lower() for scheme in _schemes(document)]
+    return bool(ways) and set(ways) == {"basic"}
+
+
 def _token_urls(document: Mapping[str, Any]) -> set[str]:
     found = set()
     for scheme in _schemes(document):
@@ -236,6 +243,8 @@ def _refresh(operations: list[Operation], schemas: Schemas) -> dict[str, Any] | 
             if name is not None:
                 found: dict[str, Any] = {"path": row.path, "body": {name: "{refresh_token}"}}
                 return {**found, "encoding": "form"} if encoding == "form" else found
+            if row.secured and not schemas.properties(schema):  # it goes where an access token goes otherwise
+                return {"path": row.path, "headers": {"Authorization": "Bearer {refresh_token}"}}
     return None
 
 
@@ -296,7 +305,8 @@ def _collection(
     change = _change(by_path[one], body, read, schemas)
     if change is not None:
         found["update"] = change
-    return ("delete" not in found, "list" not in found, len(body), len(path)), found
+    # An object that nothing marks as a probe's own is told from others by its id alone.
+    return ("delete" not in found, "list" not in found, "{nonce}" not in str(body), len(body), len(path)), found
 
 
 def _change(

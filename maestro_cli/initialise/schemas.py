@@ -162,7 +162,8 @@ def _object(schemas: Schemas, schema: Mapping[str, Any], depth: int) -> dict[str
     }
     required = [name for name in schema.get("required") or [] if name in properties]
     if not required and depth == 0:  # nothing is asked for: say at least what it is called
-        required = [name for name in ("name", "title", "label", "description") if name in properties][:1]
+        called = [name for name in properties if str(name).endswith(("_name", "_title"))]
+        required = [name for name in ("name", "title", "label", *called, "description") if name in properties][:1]
     values = {str(name): sample(schemas, properties[name], str(name), depth + 1) for name in required}
     return None if None in values.values() else values
 
