@@ -157,8 +157,9 @@ def _health(operations: list[Operation]) -> str | None:
 
 def _login(operations: list[Operation], schemas: Schemas, document: Mapping[str, Any]) -> dict[str, Any] | None:
     named = _token_urls(document)
-    rows = [row for row in operations if row.method == "post" and "{" not in row.path and not row.secured]
-    for row in sorted(rows, key=lambda row: (row.path.rsplit("/", 1)[-1] not in named, len(row.path))):
+    # Documents that ask for a token everywhere often forget to leave out the login.
+    rows = [row for row in operations if row.method == "post" and "{" not in row.path]
+    for row in sorted(rows, key=lambda row: (row.secured, row.path.rsplit("/", 1)[-1] not in named, len(row.path))):
         encoding, schema = schemas.request(row.body)
         body = _credentials(schemas, schema)
         if body is None or (row.last not in LOGIN and not any(row.path.endswith(url) for url in named)):
