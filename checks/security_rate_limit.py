@@ -107,12 +107,7 @@ def _settled(ctx: Context, first: Burst) -> Burst:
     if first.limited_at == limit.requests + 1:
         return first
     if first.limited_at is None:
-        # Two windows let at most twice the limit through. More in one go: there is none.
-        more = send_burst(ctx, first.asking, limit, first.source)
-        answers = (*first.answers, *more.answers)
-        first = Burst(first.asking, first.source, limit, first.before, answers, first.elapsed_s + more.elapsed_s)
-        if first.limited_at is None:
-            return first
+        return first
     source = ctx.http.another_source(7_778)
     if source is not None:
         second = send_burst(ctx, first.asking, limit, source)

@@ -215,3 +215,22 @@ def test_a_refusal_that_says_to_come_back_at_once(project: Path, told: str, stat
     with serving(answering) as port:
         yaml = f"api: {{url: 'http://127.0.0.1:{port}', rate_limit: {{requests: {LIMIT}}}}}\n"
         expect(run_check("security.rate-limit", context(project, yaml)), status, "come back")
+
+
+class Turning(Guarded):
+    """A window that ends once, behind this many requests."""
+
+    turns = 0
+
+    def over(self, asked: Asked) -> bool:
+        if self.asked["/list"] == self.turns + 1:
+            self.counts.clear()
+        return super().over(asked)
+
+
+@pytest.mark.parametrize("turns", [1, LIMIT - 1, LIMIT + 1])
+@pytest.mark.parametrize("check", ["security.rate-limit", "security.rate-limit-bypass"])
+def test_a_window_that_ends_in_the_middle_of_a_burst_is_no_missing_limit(project: Path, check: str, turns: int) -> None:
+    service = Turning("list")
+    service.turns = turns
+    expect(look(check, project, service), "pass")
