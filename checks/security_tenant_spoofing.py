@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, failed, passed
 from maestro_cli.observe import session as sessions
-from maestro_cli.observe.pages import looked_through
 from maestro_cli.observe.session import LOGIN_REQUESTS
+from maestro_cli.observe.tenant_claims import Ways, plain_reads, spoofed
 from maestro_cli.observe.tenant_names import (
     FURTHER,
     HEADERS,
@@ -26,26 +26,19 @@ from maestro_cli.observe.tenant_objects import (
     create,
     delete,
     get,
-    list_path,
-    lists,
     make,
-    names_tenant,
     settings_of,
     shared_object,
     shows,
-    strangers_list,
     strangers_read,
     tenant_named,
     update,
 )
 
 if TYPE_CHECKING:
-    from maestro_cli.observe.http import Answer
     from maestro_cli.observe.session import Session
     from maestro_cli.observe.tenant_names import Tenant
 
-Ways = Mapping[str, tuple[Mapping[str, str], str]]
-"""A name of the way, its headers and its query."""
 WRITTEN_REQUESTS = 2 * (len(HEADERS) + FURTHER) * (OBJECT_REQUESTS + 2 * 4) + 12
 """At the most, where every header by itself is refused when writing; where they are ignored it is a dozen."""
 
@@ -87,7 +80,7 @@ def tenant_spoofing(ctx: Context) -> Finding:
     stranger = sessions.for_account(ctx, 1)
     tenant = tenant_named(ctx, owned)
     plain = strangers_read(ctx)
-    if any(shows(answer, owned) for answer in (plain, *_plain_reads(ctx, owned))):
+    if any(shows(answer, owned) for answer in (plain, *plain_reads(ctx, owned))):
         raise ControlFailed("another tenant's object is read without naming the tenant (see security.tenant-read)")
     evidence = [
         Evidence(f"control: GET {settings_of(ctx).read} by its owner", str(owned.read.status), "2xx"),
@@ -111,7 +104,7 @@ def tenant_spoofing(ctx: Context) -> Finding:
 def _in_headers(ctx: Context, owned: Owned, tenant: Tenant, evidence: list[Evidence]) -> list[str]:
     names = header_names(ctx, tenant)
     every: list[Ways] = [{f"the header {name}": ({name: text}, "") for name in names} for text in tenant.texts]
-    return [name for ways in every for name in _spoofed(ctx, owned, "a header", ways, evidence)]
+    return [name for ways in every for name in spoofed(ctx, owned, "a header", ways, evidence)]
 
 
 def _in_query(ctx: Context, owned: Owned, tenant: Tenant, evidence: list[Evidence]) -> list[str]:
@@ -122,7 +115,7 @@ def _in_query(ctx: Context, owned: Owned, tenant: Tenant, evidence: list[Evidenc
         {f"the query ({name})": ({}, f"{quoted}={quote(text, safe='')}") for name, quoted in names}
         for text in tenant.texts
     ]
-    return [name for ways in every for name in _spoofed(ctx, owned, "the query", ways, evidence)]
+    return [name for ways in every for name in spoofed(ctx, owned, "the query", ways, evidence)]
 
 
 def _in_cookies(ctx: Context, owned: Owned, tenant: Tenant, evidence: list[Evidence]) -> list[str]:
@@ -133,24 +126,8 @@ def _in_cookies(ctx: Context, owned: Owned, tenant: Tenant, evidence: list[Evide
         cookies = [f"{name}={quote(text, safe='')}" for name in query_names(tenant)]
         together = "; ".join([*([held] if held else []), *cookies])
         ways: Ways = {f"the cookie ({', '.join(query_names(tenant))})": ({"Cookie": together}, "")}
-        found += _spoofed(ctx, owned, "a cookie", ways, evidence)
+        found += spoofed(ctx, owned, "a cookie", ways, evidence)
     return found
-
-
-def _spoofed(ctx: Context, owned: Owned, kind: str, ways: Ways, evidence: list[Evidence]) -> list[str]:
-    """The ways that lead into the other tenant: all at once, and one by one where that is answered otherwise."""
-    headers = {name: value for way, _ in ways.values() for name, value in way.items()}
-    leaks, seen = _asked(ctx, owned, headers, "&".join(query for _, query in ways.values() if query))
-    names = ", ".join(name.removeprefix("the ") for name in ways)
-    evidence.append(Evidence(f"naming the tenant in {names}", seen, "nothing of the other tenant"))
-    if not leaks and seen == _asked_plainly(ctx, owned):
-        return []
-    believed = []
-    for name, (header, query) in ways.items():
-        leaks_alone, seen = _asked(ctx, owned, header, query)
-        evidence.append(Evidence(f"naming it in {name} alone", seen, "nothing of the other tenant"))
-        believed += [name] if leaks_alone else []
-    return believed or ([f"{kind} among several"] if leaks else [])
 
 
 def _written(ctx: Context, owned: Owned, tenant: Tenant, evidence: list[Evidence]) -> list[str]:
@@ -234,57 +211,6 @@ def _overwrites(ctx: Context, actor: Session, victim: Owned, what: str, headers:
     if endpoint is not None and "{nonce}" in str(endpoint.body):
         return f"{ctx.nonce}vs".encode() in after.body, status
     return after.status == before.status and after.body != before.body, status
-
-
-def _asked(ctx: Context, owned: Owned, headers: Mapping[str, str], query: str) -> tuple[bool, str]:
-    """Whether the stranger, asking like this, reads or lists the object; and what is answered."""
-    settings, stranger = settings_of(ctx), sessions.for_account(ctx, 1)
-    reads = _reads(ctx, owned, headers, query)
-    if (shown := next((answer for answer in reads if shows(answer, owned)), None)) is not None:
-        return True, f"{shown.status}, holding the object"
-    seen = _statuses(reads)
-    if not _tells(ctx, owned) or settings.list is None:
-        return False, seen
-    answer = ctx.http.get(list_path(ctx, stranger, query), headers={**stranger.headers, **headers})
-    if (
-        answer.body != strangers_list(ctx).body
-    ):  # its first page may be another tenant's although the object is not on it
-        answer = looked_through(ctx, stranger, stranger, owned, first=answer, query=query, headers=headers)
-    leaks = lists(answer, owned, settings.create.id)
-    return leaks, f"{seen}, the list {answer.status}{', holding the object' if leaks else ''}"
-
-
-def _reads(ctx: Context, owned: Owned, headers: Mapping[str, str], query: str) -> list[Answer]:
-    """The stranger's attempts to read the object: under its owner's tenant and, where paths name one, under its own.
-
-    A guard at the path lets the latter through, and what names the tenant decides behind it.
-    """
-    stranger = sessions.for_account(ctx, 1)
-    places = (owned.owner, stranger) if names_tenant(settings_of(ctx).read) else (None,)
-    return [get(ctx, stranger, owned.id, headers=headers, query=query, of=place) for place in places]
-
-
-def _plain_reads(ctx: Context, owned: Owned) -> list[Answer]:
-    """The same without a tenant's name in header or query."""
-    if not names_tenant(settings_of(ctx).read):
-        return [strangers_read(ctx)]
-    return ctx.shared("strangers-plain-reads", lambda: _reads(ctx, owned, {}, ""))
-
-
-def _statuses(answers: list[Answer]) -> str:
-    return " and ".join(str(answer.status) for answer in answers)
-
-
-def _asked_plainly(ctx: Context, owned: Owned) -> str:
-    """What is answered to the same without a tenant's name."""
-    seen = _statuses(_plain_reads(ctx, owned))
-    return f"{seen}, the list {strangers_list(ctx).status}" if _tells(ctx, owned) else seen
-
-
-def _tells(ctx: Context, owned: Owned) -> bool:
-    """Whether the list, asked for plainly, lacks the object: only then does its appearing mean anything."""
-    settings = settings_of(ctx)
-    return settings.list is not None and not lists(strangers_list(ctx), owned, settings.create.id)
 
 
 def _in_place(ctx: Context, owned: Owned, evidence: list[Evidence]) -> list[str]:
