@@ -228,7 +228,7 @@ def _refused_elsewhere(ctx: Context, owned: Owned, headers: Mapping[str, str]) -
 def _done(ctx: Context, owned: Owned, deed: str) -> bool:
     """Whether the owner sees the deed: a 2xx alone may be a page that is answered to everything."""
     answer = get(ctx, owned.owner, owned.id)
-    if answer.status in (401, 403):  # logged out meanwhile
+    if answer.status in (401, 403) or answer.status >= 500:  # logged out meanwhile, which some answer with a crash
         answer = get(ctx, sessions.for_account(ctx, 0), owned.id)
     if deed == "deletion":
         marked = owned.mark is not None and ctx.nonce.encode() not in answer.body

@@ -9,7 +9,7 @@ import itertools
 import json
 import secrets
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from http.cookies import SimpleCookie
 from typing import Any
@@ -44,6 +44,7 @@ HABITS = {
     "makes-many": "A list for a body makes an object of each of its items.",
     "logout-by-refresh-token": "A log-out ends the login whose latest refresh token is in its body, and no other.",
     "cookie-for-writes": "Where tokens are cookies, writing wants one more of them than reading.",
+    "proof-for-writes": "Writing wants a token against forged requests and its cookie, which a session asks for, beside its own.",
     "visitors-session": "Who is refused is shown the form again, with 200 and a session's cookie that opens nothing.",
     "foreign-session-refused": "A login that comes with a session that the service doesn't know is refused.",
     "crash-hangs-up": "A malformed body is a 500, after which the connection is closed without a word.",
@@ -138,6 +139,10 @@ class HabitsService:
                 return self._login_behind_page(asked)
             case ("POST", "/v1/renew"):
                 return self._renew(asked)
+        if parts.path == "/v1/proof" and self.on("proof-for-writes") and self._who(replace(asked, method="GET")):
+            visit = secrets.token_hex(8)
+            said = Said(200, json.dumps({"result": f"proof-{visit}"}).encode())
+            return Said(200, said.body, {"Set-Cookie": f"visit={visit}; HttpOnly; Path=/; SameSite=Lax"})
         if ("/notes" in parts.path and inside) or parts.path == "/v1/logout":
             return self._guarded(asked, parts.path.removeprefix("/v1/"), parse_qs(parts.query))
         if self.on("page-inside") or (self.on("page-for-all") and not inside):
@@ -226,6 +231,9 @@ class HabitsService:
             return None
         if self.on("cookie-needed") and sid != text:
             return None
+        if self.on("proof-for-writes") and asked.method not in ("GET", "HEAD"):
+            visit = jar["visit"].value if "visit" in jar else None
+            return known if visit and asked.headers.get("x-csrftoken") == f"proof-{visit}" else None
         if self.on("cookie-tokens") and asked.method != "GET" and asked.headers.get("x-csrf-token") != known["csrf"]:
             return None
         if self.on("cookie-for-writes") and self.on("cookie-tokens") and asked.method != "GET":
@@ -327,6 +335,8 @@ def configuration(service: HabitsService, port: int) -> str:
             for name, (password, tenant) in USERS.items()
         ],
     }
+    if service.on("proof-for-writes"):
+        auth["csrf_path"] = "/proof"
     if service.on("login-form") or service.on("login-token"):
         auth["login"]["csrf_path"] = "/login"
     if service.on("login-form"):

@@ -77,6 +77,12 @@ class Auth:
     login: Login | None = key("How to log in.", default=None)
     refresh: Endpoint | None = key("How to exchange a refresh token.", default=None)
     logout: Endpoint | None = key("How to log out.", default=None)
+    csrf_path: str | None = key(
+        "A GET with the session's token that answers another one, against forged requests, and its cookie: for an API whose"
+        " writes want both beside the access token in its header.",
+        default=None,
+        example="/security/csrf_token/",
+    )
     protected: str | None = key("A GET that needs a token.", default=None, example="/projects")
     accounts: tuple[Account, ...] = key(
         "Two accounts of different tenants: isolation is probed, not assumed.", default=()

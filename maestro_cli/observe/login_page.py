@@ -58,7 +58,7 @@ def login_page(ctx: Context, path: str, headers: Mapping[str, str] | None = None
 
     Args:
         ctx: The run.
-        path: api.auth.login.csrf_path.
+        path: api.auth.login.csrf_path, or api.auth.csrf_path.
         headers: Whose page it is; a stranger's without.
 
     Raises:
@@ -68,7 +68,7 @@ def login_page(ctx: Context, path: str, headers: Mapping[str, str] | None = None
     if answer.status >= 400:
         raise ControlFailed(
             f"GET {path} is answered {answer.status}",
-            hint="Compare api.auth.login.csrf_path with what the service expects.",
+            hint="Compare api.auth.login.csrf_path (or api.auth.csrf_path) with what the service expects.",
         )
     cookies = cookies_of(answer)
     token, name = _token(answer, cookies)
@@ -90,6 +90,8 @@ def _token(answer: Answer, cookies: Mapping[str, str]) -> tuple[str, str | None]
 def _in_json(value: Any) -> Iterator[str]:
     """Texts that stand under the name of such a token, not deeper than an answer reasonably is."""
     if isinstance(value, Mapping):
+        if len(value) == 1:  # `{"result": "…"}`: the path has said what it is
+            yield from (item for item in value.values() if isinstance(item, str))
         yield from (item for name, item in value.items() if isinstance(item, str) and _NAMES.search(str(name)))
         for item in value.values():
             if isinstance(item, Mapping):

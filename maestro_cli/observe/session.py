@@ -177,12 +177,14 @@ def _latest(ctx: Context, session: Session) -> Session:
 def _proven(ctx: Context, session: Session) -> Session:
     """The same session with what its writes have to show against forged requests: a login makes a new token of that kind."""
     login = login_of(session.auth)
-    if login.csrf_path is None or not login.token.startswith("cookie:"):
+    in_cookie = login.token.startswith("cookie:")
+    path = session.auth.csrf_path or (login.csrf_path if in_cookie else None)
+    if path is None:
         return session
     from maestro_cli.observe.login_page import login_page
 
     try:
-        page = login_page(ctx, login.csrf_path, headers=session.headers)
+        page = login_page(ctx, path, headers=session.headers)
     except ControlFailed:  # a page for strangers only: what the cookies hold has to do
         return session
     if not page.token:
@@ -192,6 +194,9 @@ def _proven(ctx: Context, session: Session) -> Session:
         name: fill(value, {"csrf": page.token}) for name, value in (login.headers or {}).items() if "{csrf}" in value
     }
     proof = {**{name: value for name, value in own.items() if name.upper() not in page.proof}, **page.proof}
+    if not in_cookie:
+        opens = 200 <= protected(ctx, {**session.named, **cookie_headers(page.cookies)}, session).status < 300
+        return replace(session, beside={**session.beside, **(twins if opens else page.cookies)}, proof=proof)
     # A session that is kept in its cookie is written anew where the token is put into it.
     token = page.cookies.get(login.token.removeprefix("cookie:"), session.access_token)
     tokens = replace(session.tokens, access_token=token, cookies={**session.tokens.cookies, **page.cookies})
@@ -355,7 +360,11 @@ def log_out(ctx: Context, session: Session) -> Answer | None:
         },
         default_method="POST",
         headers=overridden(
-            {**session.named, **headers_with(session.auth, session.access_token, session.tokens.cookies)}, session.proof
+            {
+                **session.named,
+                **headers_with(session.auth, session.access_token, {**session.beside, **session.tokens.cookies}),
+            },
+            session.proof,
         ),
     )
 
