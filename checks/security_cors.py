@@ -105,13 +105,14 @@ def _judge(origin: str, method: str, answer: Answer) -> Finding:
     seen = Evidence(f"{method} from {origin}", observed, "not allowed" if hostile else f"allows {origin}")
     if allowed == "*" and credentials:
         return failed("Every origin is allowed by `*`, together with credentials.", seen)
-    if hostile and allowed in {"*", origin}:
+    # A browser lets nobody through a preflight that is no 2xx, whatever its headers say.
+    refused = method.startswith("preflight") and not 200 <= answer.status < 300
+    if hostile and allowed in {"*", origin} and not refused:
         what = "every origin, by `*`" if allowed == "*" else "a foreign origin by its name"
         return failed(f"A {method} allows {what}.", seen)
     if hostile:
         return passed("A foreign origin is not allowed.", seen)
-    refused = method == "preflight" and not 200 <= answer.status < 300
-    if allowed == origin and not refused:
+    if allowed in {"*", origin} and not refused:
         return passed("The configured origin is allowed.", seen)
     if answer.status >= 500:
         return errored(f"A {method} from {origin} is answered {answer.status}, which tells nothing.", seen)

@@ -125,6 +125,16 @@ def test_other_origins(project: Path, answering: Answering, word: str) -> None:
     expect(look("security.cors", project, answering, CORS), "fail", word)
 
 
+def test_a_star_allows_the_configured_origins_too_and_a_refused_preflight_nobody(project: Path) -> None:
+    def answering(asked: Asked) -> Said:
+        return Said(405 if asked.method == "OPTIONS" else 200, headers={"Access-Control-Allow-Origin": "*"})
+
+    found = look("security.cors", project, answering, CORS)
+    expect(found, "fail", "A GET allows every origin, by `*`.", f"{ORIGINS[0]} is not allowed in a preflight")
+    assert "not allowed in a GET" not in found.message
+    assert "A preflight allows" not in found.message
+
+
 def test_origins_of_an_api_that_fails_are_not_judged(project: Path) -> None:
     expect(look("security.cors", project, says(500), CORS), "error", "500")
 
