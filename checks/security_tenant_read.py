@@ -46,7 +46,10 @@ def tenant_read(ctx: Context) -> Finding:
     named = [answer for _, answer in tries]
     tries += [(how, get(ctx, asking, owned.id)) for how, asking in unnamed(stranger)]
     injected = injected_ids(owned.id)
-    tries += [(" by an id that goes on in SQL", get(ctx, stranger, made, of=owned.owner)) for made in injected]
+    tries += [
+        (f" by an id that goes on in SQL{how}", get(ctx, stranger, made, of=owned.owner))
+        for how, made in zip((" (OR)", " (a comment)"), injected, strict=True)
+    ]
     evidence = (
         Evidence(f"control: GET {settings.read} by {owned.owner.account.username}", str(owned.read.status), "2xx"),
         *(
