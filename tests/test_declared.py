@@ -404,12 +404,21 @@ class NameServer(socketserver.BaseRequestHandler):
             self.request[1].sendto(answer, self.client_address)
 
 
+def twin_servers() -> tuple[socketserver.ThreadingUDPServer, socketserver.ThreadingTCPServer]:
+    """Of one port, which is free for datagrams long before it is for streams: tried until it is for both."""
+    for _ in range(50):
+        tcp = socketserver.ThreadingTCPServer(("127.0.0.1", 0), NameServer)
+        try:
+            return socketserver.ThreadingUDPServer(tcp.server_address, NameServer), tcp
+        except OSError:
+            tcp.server_close()
+    pytest.fail("no port is free for both")
+
+
 @pytest.fixture
 def name_server() -> Iterator[str]:
-    with (
-        socketserver.ThreadingUDPServer(("127.0.0.1", 0), NameServer) as udp,
-        socketserver.ThreadingTCPServer(udp.server_address, NameServer) as tcp,
-    ):
+    first, second = twin_servers()
+    with first as udp, second as tcp:
         threads = [threading.Thread(target=server.serve_forever, daemon=True) for server in (udp, tcp)]
         for thread in threads:
             thread.start()
