@@ -6,6 +6,7 @@ import base64
 
 from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, failed, passed
 from maestro_cli.observe import login as logins
+from maestro_cli.observe import refused_login
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.control import outcome, protected_answers
 from maestro_cli.observe.endpoint import fill_path
@@ -60,7 +61,7 @@ def authentication(ctx: Context) -> Finding:
                 "2xx",
             )
         )
-    wrong = sessions.wrong_password(ctx) if auth.login is not None else None
+    wrong = refused_login.wrong_password(ctx) if auth.login is not None else None
     rows = [
         (f"GET {path} without a token", looked.missing),
         (f"GET {path} with a token that is none", looked.garbage),
@@ -102,10 +103,10 @@ def authentication(ctx: Context) -> Finding:
 def _at_login(ctx: Context, wrong: Answer) -> tuple[list[str], list[tuple[str, Answer]]]:
     """Logins that must be refused: those that were let in, and all of them with their answers."""
     rows = [("login with a wrong password", wrong)]
-    if sessions.let_in(ctx, wrong) is not None:
+    if refused_login.let_in(ctx, wrong) is not None:
         return ["the login with a wrong password"], rows
     rows += [(f"login with {what}", answer) for what, answer in logins_of_injected_names(ctx)]
-    let_in = [f"the {name}" for name, answer in rows[1:] if sessions.let_in(ctx, answer) is not None]
+    let_in = [f"the {name}" for name, answer in rows[1:] if refused_login.let_in(ctx, answer) is not None]
     return (let_in if let_in and names_count(ctx) else []), rows
 
 

@@ -7,6 +7,7 @@ from dataclasses import fields
 
 from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, combine, failed, passed, warned
 from maestro_cli.observe import login as logins
+from maestro_cli.observe import refused_login
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.control import CONTROL_REQUESTS, control, outcome
 from maestro_cli.observe.http import Answer
@@ -219,7 +220,7 @@ def _chosen(ctx: Context, place: str) -> Finding:
     before = {"Cookie": "; ".join(f"{name}={value}" for name, value in jar.items())}
     ctx.redact.add([jar[place]])
     account = auth.accounts[0]
-    answer = sessions.attempt(ctx, account.username, account.password.reveal(), page=page, headers=before)
+    answer = refused_login.attempt(ctx, account.username, account.password.reveal(), page=page, headers=before)
     seen = Evidence("the session that was there before the login", "another one afterwards", "another one afterwards")
     if logins.login_refused(auth, answer):
         if answer.status not in _REFUSED:

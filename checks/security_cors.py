@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from maestro_cli.api import Context, Evidence, Finding, NotConfigured, check, combine, errored, failed, passed, warned
 from maestro_cli.observe import login as logins
-from maestro_cli.observe import session as sessions
+from maestro_cli.observe import refused_login
 from maestro_cli.observe.closed_place import closed_place
 from maestro_cli.observe.http import Answer
 from maestro_cli.observe.session import LOGIN_REQUESTS
@@ -86,7 +86,9 @@ def _refused_login(ctx: Context) -> list[Finding]:
         logins.login_of(logins.settings_of(ctx))
     except NotConfigured:
         return []
-    answer = sessions.attempt(ctx, sessions.stranger(ctx), logins.wrong_word(ctx), headers={"Origin": HOSTILE})
+    answer = refused_login.attempt(
+        ctx, refused_login.stranger(ctx), logins.wrong_word(ctx), headers={"Origin": HOSTILE}
+    )
     return [_judge(HOSTILE, "refused login", answer)]
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from maestro_cli.api import Context, Evidence, Finding, check, errored, failed, passed, warned
 from maestro_cli.observe import login as logins
+from maestro_cli.observe import refused_login
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.control import CONTROL_REQUESTS, control, outcome
 from maestro_cli.observe.session import LOGIN_REQUESTS, Session
@@ -40,25 +41,25 @@ def inactive_account(ctx: Context) -> Finding:
     # The control: an active account does get in.
     active = sessions.for_account(ctx, 0)
     known = Evidence(f"control: login of {active.account.username}", str(active.answer.status), "let in")
-    answer = sessions.attempt(ctx, account.username, account.password.reveal())
+    answer = refused_login.attempt(ctx, account.username, account.password.reveal())
     seen = Evidence(f"login of {account.username}", str(answer.status), "refused")
-    tokens = sessions.let_in(ctx, answer)
+    tokens = refused_login.let_in(ctx, answer)
     if tokens is not None:
         session = sessions.named(ctx, Session(-1, account, auth, tokens, answer, active.issued_at))
         ctx.cleanup.add(f"session of {account.username}", lambda: sessions.log_out(ctx, session), order=1)
         return failed(f"The deactivated account {account.username} is let in.", seen, known)
-    if answer.status >= 500 or answer.status == 429 or not sessions.turned_away(ctx, answer):
+    if answer.status >= 500 or answer.status == 429 or not refused_login.turned_away(ctx, answer):
         return errored(
             f"The login of {account.username} is answered {answer.status}, which is no refusal.", seen, known
         )
-    usual = sessions.wrong_password(ctx)
+    usual = refused_login.wrong_password(ctx)
     told = Evidence("its refusal beside that of a wrong password", f"{answer.status} and {usual.status}", "the same")
     if usual.status not in (answer.status, 429):
-        wrong = sessions.attempt(ctx, account.username, logins.wrong_word(ctx))
+        wrong = refused_login.attempt(ctx, account.username, logins.wrong_word(ctx))
         told = Evidence(f"login of {account.username} with a wrong password", str(wrong.status), str(usual.status))
         if wrong.status != usual.status and wrong.status < 500 and wrong.status != 429:
             # Where nobody's name is answered in that way as well, it is security.user-enumeration's to tell.
-            nobody = sessions.attempt(ctx, sessions.stranger(ctx), logins.wrong_word(ctx))
+            nobody = refused_login.attempt(ctx, refused_login.stranger(ctx), logins.wrong_word(ctx))
             if nobody.status != wrong.status:
                 return warned(
                     f"That {account.username} is deactivated is told to whoever has no password.", told, seen, known

@@ -15,7 +15,8 @@ from maestro_cli.observe.malformed import (
     malformed_answers,
     unanswered,
 )
-from maestro_cli.observe.session import LOGIN_REQUESTS, for_account, turned_away
+from maestro_cli.observe.refused_login import turned_away
+from maestro_cli.observe.session import LOGIN_REQUESTS, for_account
 
 
 @check(

@@ -8,6 +8,7 @@ from statistics import median
 
 from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, failed, passed
 from maestro_cli.observe import login as logins
+from maestro_cli.observe import refused_login
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.http import Answer
 from maestro_cli.observe.session import LOGIN_REQUESTS
@@ -60,13 +61,13 @@ def user_enumeration(ctx: Context) -> Finding:
     """
     session = sessions.for_account(ctx, 0)
     user = session.account.username
-    stranger = sessions.stranger(ctx)
+    stranger = refused_login.stranger(ctx)
     wrong = logins.wrong_word(ctx)
-    known, unknown = [sessions.wrong_password(ctx)], [sessions.attempt(ctx, stranger, wrong)]
+    known, unknown = [refused_login.wrong_password(ctx)], [refused_login.attempt(ctx, stranger, wrong)]
     for _ in range(session.auth.wrong_passwords - 1):
-        known.append(sessions.attempt(ctx, user, wrong))
-        unknown.append(sessions.attempt(ctx, stranger, wrong))
-    if any(sessions.let_in(ctx, answer) is not None for answer in (known[0], unknown[0])):
+        known.append(refused_login.attempt(ctx, user, wrong))
+        unknown.append(refused_login.attempt(ctx, stranger, wrong))
+    if any(refused_login.let_in(ctx, answer) is not None for answer in (known[0], unknown[0])):
         raise ControlFailed("a wrong password is let in, so no refusals can be compared")
     away = next((answer.status for answer in known + unknown if answer.status in (502, 503, 504)), None)
     if away is not None:
@@ -91,10 +92,10 @@ def user_enumeration(ctx: Context) -> Finding:
     if sure or _one_sided(known, unknown):
         return failed("The login tells known from unknown users by the time it takes.", *evidence)
     # Further tries are other strangers': a lock-out may count names that nobody has, and refuses them faster then.
-    another = sessions.stranger(ctx, "b")
+    another = refused_login.stranger(ctx, "b")
     if _unequal(known, unknown) and not _suspicious(known, unknown):
         unknown += [
-            sessions.attempt(ctx, another, wrong) for _ in range(CONFIRMING)
+            refused_login.attempt(ctx, another, wrong) for _ in range(CONFIRMING)
         ]  # load hides; nobody is locked out
         evidence[1] = Evidence("the same, unknown user", _seen(unknown), "the same answer, as fast")
     if _suspicious(known, unknown):
@@ -102,7 +103,7 @@ def user_enumeration(ctx: Context) -> Finding:
         later, right = [], []
         for _ in range(CONFIRMING):
             right.append(sessions.fresh(ctx, 0).answer)
-            later.append(sessions.attempt(ctx, sessions.stranger(ctx, "c"), wrong))
+            later.append(refused_login.attempt(ctx, refused_login.stranger(ctx, "c"), wrong))
         evidence.append(Evidence("right password, for comparison", _seen(right), "as fast as an unknown user"))
         evidence.append(Evidence("unknown user, beside it", _seen(later), "as fast"))
         if _sooner(later, right) or (_sooner(known, unknown) and _sooner(known, later)):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from maestro_cli.errors import MaestroError
 from maestro_cli.observe import login as logins
+from maestro_cli.observe import refused_login
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.endpoint import with_query
 from maestro_cli.observe.http import Answer
@@ -64,7 +65,7 @@ class Asking:
             return ctx.http.get(with_query(self.path, query), headers=sent, source=source, expect_limit=True)
         number = "" if self.names is None else f"-{next(self.names)}"
         name, word = f"maestro-probe-{ctx.nonce}{number}", logins.wrong_word(ctx)
-        return sessions.attempt(ctx, name, word, headers=sent, source=source, query=query, expect_limit=True)
+        return refused_login.attempt(ctx, name, word, headers=sent, source=source, query=query, expect_limit=True)
 
 
 @dataclass(frozen=True)

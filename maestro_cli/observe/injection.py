@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from maestro_cli.observe import login as logins
-from maestro_cli.observe import session as sessions
+from maestro_cli.observe import refused_login
 from maestro_cli.observe.http import Answer
 
 if TYPE_CHECKING:
@@ -33,16 +33,16 @@ def logins_of_injected_names(ctx: Context) -> Iterator[tuple[str, Answer]]:
     template = login.body if login.body is not None else logins.DEFAULT_BODY
     if "{username}" not in str(template):
         return
-    yield "a name that goes on in SQL", sessions.attempt(ctx, f"{account.username}' AND '1'='1", word)
+    yield "a name that goes on in SQL", refused_login.attempt(ctx, f"{account.username}' AND '1'='1", word)
     if login.encoding == "json":
         asked: Login = replace(login, body=_with_operator(template))
-        yield "a query's operator for a name", sessions.attempt(ctx, account.username, word, login=asked)
+        yield "a query's operator for a name", refused_login.attempt(ctx, account.username, word, login=asked)
 
 
 def names_count(ctx: Context) -> bool:
     """The control of what was let in: a name that nobody has is refused with the same password; some only look at that."""
     word = logins.settings_of(ctx).accounts[0].password.reveal()
-    return sessions.let_in(ctx, sessions.attempt(ctx, sessions.stranger(ctx, "n"), word)) is None
+    return refused_login.let_in(ctx, refused_login.attempt(ctx, refused_login.stranger(ctx, "n"), word)) is None
 
 
 def _with_operator(template: Mapping[str, Any]) -> dict[str, Any]:
