@@ -11,6 +11,7 @@ from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, fa
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.beside_list import BESIDE_REQUESTS, leaking_beside
 from maestro_cli.observe.endpoint import fill
+from maestro_cli.observe.held_objects import holds_id, lists
 from maestro_cli.observe.http import Answer
 from maestro_cli.observe.pages import PAGE_REQUESTS, PAGES, looked_through, own_page
 from maestro_cli.observe.session import LOGIN_REQUESTS, Session
@@ -18,9 +19,7 @@ from maestro_cli.observe.tenant_objects import (
     OBJECT_REQUESTS,
     Owned,
     delete,
-    holds_id,
     list_of,
-    lists,
     make,
     names_tenant,
     settings_of,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from maestro_cli.api import Context, Evidence, Finding, check, failed, passed
 from maestro_cli.observe import session as sessions
+from maestro_cli.observe.held_objects import shows
 from maestro_cli.observe.injection import IDS_TRIED, injected_ids
 from maestro_cli.observe.session import LOGIN_REQUESTS
 from maestro_cli.observe.tenant_objects import (
@@ -13,7 +14,6 @@ from maestro_cli.observe.tenant_objects import (
     names_tenant,
     settings_of,
     shared_object,
-    shows,
     strangers_read,
 )
 from maestro_cli.observe.unnamed_tenant import UNNAMED, unnamed

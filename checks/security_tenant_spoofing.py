@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, failed, passed
 from maestro_cli.observe import session as sessions
+from maestro_cli.observe.held_objects import shows
 from maestro_cli.observe.session import LOGIN_REQUESTS
 from maestro_cli.observe.tenant_claims import Ways, plain_reads, spoofed
 from maestro_cli.observe.tenant_names import (
@@ -29,7 +30,6 @@ from maestro_cli.observe.tenant_objects import (
     make,
     settings_of,
     shared_object,
-    shows,
     strangers_read,
     tenant_named,
     update,

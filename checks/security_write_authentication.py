@@ -9,6 +9,7 @@ from maestro_cli.api import Context, ControlFailed, Evidence, Finding, NotConfig
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.control import CONTROL_REQUESTS, changed, control, forger, outcome
 from maestro_cli.observe.endpoint import send, words_of
+from maestro_cli.observe.held_objects import lists, shows
 from maestro_cli.observe.http import Answer
 from maestro_cli.observe.session import LOGIN_REQUESTS, Session, fingerprint
 from maestro_cli.observe.tenant_names import in_request
@@ -18,12 +19,10 @@ from maestro_cli.observe.tenant_objects import (
     changing,
     deleted_later,
     get,
-    lists,
     make,
     object_id,
     path_of,
     settings_of,
-    shows,
     twin_of,
     update,
 )

@@ -11,7 +11,8 @@ from urllib.parse import quote
 
 from maestro_cli.model import Evidence
 from maestro_cli.observe.endpoint import with_query
-from maestro_cli.observe.tenant_objects import Owned, holds_id, list_path, lists, settings_of
+from maestro_cli.observe.held_objects import holds_id, lists
+from maestro_cli.observe.tenant_objects import Owned, list_path, settings_of
 
 if TYPE_CHECKING:
     from maestro_cli.observe.context import Context

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
+from maestro_cli.observe.held_objects import lists
 from maestro_cli.observe.http import Answer
-from maestro_cli.observe.tenant_objects import Owned, list_of, list_path, lists, settings_of
+from maestro_cli.observe.tenant_objects import Owned, list_of, list_path, settings_of
 
 if TYPE_CHECKING:
     from maestro_cli.observe.context import Context

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 
 from maestro_cli.model import Evidence
 from maestro_cli.observe import session as sessions
+from maestro_cli.observe.held_objects import lists, shows
 from maestro_cli.observe.pages import looked_through
 from maestro_cli.observe.tenant_objects import (
     Owned,
     get,
     list_path,
-    lists,
     names_tenant,
     settings_of,
-    shows,
     strangers_list,
     strangers_read,
 )
