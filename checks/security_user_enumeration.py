@@ -67,14 +67,7 @@ def user_enumeration(ctx: Context) -> Finding:
     for _ in range(session.auth.wrong_passwords - 1):
         known.append(refused_login.attempt(ctx, user, wrong))
         unknown.append(refused_login.attempt(ctx, stranger, wrong))
-    if any(refused_login.let_in(ctx, answer) is not None for answer in (known[0], unknown[0])):
-        raise ControlFailed("a wrong password is let in, so no refusals can be compared")
-    away = next((answer.status for answer in known + unknown if answer.status in (502, 503, 504)), None)
-    if away is not None:
-        raise ControlFailed(f"the login is answered {away} in between: it was not available, so nothing is compared")
-    crashed = next((kind for kind in (known, unknown) if _sometimes_crashes(kind)), None)
-    if crashed is not None:
-        raise ControlFailed("the login is answered with an error of the server now and then, so nothing is compared")
+    _comparable(ctx, known, unknown)
     evidence = [
         Evidence("wrong password, known user", _seen(known), "refused"),
         Evidence("the same, unknown user", _seen(unknown), "the same answer, as fast"),
@@ -88,27 +81,49 @@ def user_enumeration(ctx: Context) -> Finding:
         ]
     if difference is not None:
         return failed(f"The login tells known from unknown users by the {difference}.", *evidence)
+    if _tells_by_time(ctx, known, unknown, evidence):
+        return failed("The login tells known from unknown users by the time it takes.", *evidence)
+    return passed("A wrong password and an unknown user are refused alike.", *evidence)
+
+
+def _comparable(ctx: Context, known: list[Answer], unknown: list[Answer]) -> None:
+    """See that both kinds are refusals of the login itself.
+
+    Raises:
+        ControlFailed: Where they are not.
+    """
+    if any(refused_login.let_in(ctx, answer) is not None for answer in (known[0], unknown[0])):
+        raise ControlFailed("a wrong password is let in, so no refusals can be compared")
+    away = next((answer.status for answer in known + unknown if answer.status in (502, 503, 504)), None)
+    if away is not None:
+        raise ControlFailed(f"the login is answered {away} in between: it was not available, so nothing is compared")
+    crashed = next((kind for kind in (known, unknown) if _sometimes_crashes(kind)), None)
+    if crashed is not None:
+        raise ControlFailed("the login is answered with an error of the server now and then, so nothing is compared")
+
+
+def _tells_by_time(ctx: Context, known: list[Answer], unknown: list[Answer], evidence: list[Evidence]) -> bool:
+    """Whether one kind takes clearly longer; what is only suspicious is asked again, with other names."""
     sure = len(known) >= SURE and (_sooner(unknown, known) or _sooner(known, unknown))
     if sure or _one_sided(known, unknown):
-        return failed("The login tells known from unknown users by the time it takes.", *evidence)
+        return True
+    wrong = logins.wrong_word(ctx)
     # Further tries are other strangers': a lock-out may count names that nobody has, and refuses them faster then.
     another = refused_login.stranger(ctx, "b")
     if _unequal(known, unknown) and not _suspicious(known, unknown):
-        unknown += [
-            refused_login.attempt(ctx, another, wrong) for _ in range(CONFIRMING)
-        ]  # load hides; nobody is locked out
+        # Load hides differences, and nobody is locked out by names that nobody has.
+        unknown += [refused_login.attempt(ctx, another, wrong) for _ in range(CONFIRMING)]
         evidence[1] = Evidence("the same, unknown user", _seen(unknown), "the same answer, as fast")
-    if _suspicious(known, unknown):
-        # A busy machine may do that, too: right logins and unknown users are timed side by side.
-        later, right = [], []
-        for _ in range(CONFIRMING):
-            right.append(sessions.fresh(ctx, 0).answer)
-            later.append(refused_login.attempt(ctx, refused_login.stranger(ctx, "c"), wrong))
-        evidence.append(Evidence("right password, for comparison", _seen(right), "as fast as an unknown user"))
-        evidence.append(Evidence("unknown user, beside it", _seen(later), "as fast"))
-        if _sooner(later, right) or (_sooner(known, unknown) and _sooner(known, later)):
-            return failed("The login tells known from unknown users by the time it takes.", *evidence)
-    return passed("A wrong password and an unknown user are refused alike.", *evidence)
+    if not _suspicious(known, unknown):
+        return False
+    # A busy machine may do that, too: right logins and unknown users are timed side by side.
+    later, right = [], []
+    for _ in range(CONFIRMING):
+        right.append(sessions.fresh(ctx, 0).answer)
+        later.append(refused_login.attempt(ctx, refused_login.stranger(ctx, "c"), wrong))
+    evidence.append(Evidence("right password, for comparison", _seen(right), "as fast as an unknown user"))
+    evidence.append(Evidence("unknown user, beside it", _seen(later), "as fast"))
+    return _sooner(later, right) or (_sooner(known, unknown) and _sooner(known, later))
 
 
 def _sometimes_crashes(answers: list[Answer]) -> bool:
