@@ -8,7 +8,7 @@ from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, fa
 from maestro_cli.observe import login as logins
 from maestro_cli.observe import refused_login
 from maestro_cli.observe import session as sessions
-from maestro_cli.observe.control import outcome, protected_answers
+from maestro_cli.observe.control import ProtectedAnswers, outcome, protected_answers
 from maestro_cli.observe.endpoint import fill_path
 from maestro_cli.observe.http import Answer
 from maestro_cli.observe.injection import LOGINS_TRIED, logins_of_injected_names, names_count
@@ -48,19 +48,7 @@ def authentication(ctx: Context) -> Finding:
     path = ctx.require(auth.protected, "api.auth.protected")
     accounts = auth.accounts[:MAXIMUM_ACCOUNTS]
     looked = protected_answers(ctx)
-    evidence: list[Evidence] = []
-    for index, account in enumerate(accounts):
-        session = sessions.for_account(ctx, index)
-        answer = looked.valid if index == 0 else sessions.protected(ctx, session.headers, session)
-        if outcome(auth, answer) != "accepted":
-            raise ControlFailed(f"GET {path} with the token of {account.username} is answered {answer.status}")
-        evidence.append(
-            Evidence(
-                f"control: {account.username}",
-                f"{'logs in, ' if auth.login is not None else ''}GET {path} is answered {answer.status}",
-                "2xx",
-            )
-        )
+    evidence = _controls(ctx, looked)
     wrong = refused_login.wrong_password(ctx) if auth.login is not None else None
     rows = [
         (f"GET {path} without a token", looked.missing),
@@ -98,6 +86,27 @@ def authentication(ctx: Context) -> Finding:
     get = "log in" if wrong is not None else "get in"
     who = f"{len(accounts)} accounts {get}" if len(accounts) > 1 else f"{accounts[0].username} {get.replace(' ', 's ')}"
     return passed(f"{who}, and nobody else gets in.", *evidence)
+
+
+def _controls(ctx: Context, looked: ProtectedAnswers) -> list[Evidence]:
+    """Every account, and what it is let in to.
+
+    Raises:
+        ControlFailed: Where one cannot log in, or its token opens nothing.
+    """
+    auth = logins.settings_of(ctx)
+    logs_in = "logs in, " if auth.login is not None else ""
+    evidence = []
+    for index, account in enumerate(auth.accounts[:MAXIMUM_ACCOUNTS]):
+        session = sessions.for_account(ctx, index)
+        answer = looked.valid if index == 0 else sessions.protected(ctx, session.headers, session)
+        if outcome(auth, answer) != "accepted":
+            raise ControlFailed(
+                f"GET {auth.protected} with the token of {account.username} is answered {answer.status}"
+            )
+        seen = f"{logs_in}GET {auth.protected} is answered {answer.status}"
+        evidence.append(Evidence(f"control: {account.username}", seen, "2xx"))
+    return evidence
 
 
 def _at_login(ctx: Context, wrong: Answer) -> tuple[list[str], list[tuple[str, Answer]]]:
