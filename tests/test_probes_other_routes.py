@@ -14,7 +14,7 @@ import pytest
 from check_support import context, expect, run_check
 from other_service import USERS, OtherService, Shape, configuration
 from small_api import Asked, Said, serving
-from test_probes_open_places import ME, look, with_own_page
+from test_probes_open_places import ME, PublicList, look, with_own_page
 
 from maestro_cli.observe import tokens
 from maestro_cli.observe.answers import trace_in
@@ -58,9 +58,23 @@ def test_a_token_that_only_reading_elsewhere_takes(
     assert service.objects == {}, "no probe's object is left"
 
 
+def test_a_log_out_that_the_list_has_not_heard_of(project: Path) -> None:
+    service = Lenient()
+    service.takes, service.place = "logged out", "list"
+    result = look("security.revocation", project, service, with_own_page(service), **ME)
+    expect(result, "fail", "An access token still opens GET /notes after its owner has logged out.")
+    assert service.objects == {}, "no probe's object is left"
+
+
+def test_a_list_for_everybody_says_nothing_of_log_outs(project: Path) -> None:
+    service = PublicList()
+    expect(look("security.revocation", project, service, with_own_page(service), **ME), "pass")
+
+
 def test_a_service_that_is_as_strict_everywhere_passes(project: Path) -> None:
     service = OtherService()
-    expect(look("security.write-authentication", project, service, with_own_page(service), **ME), "pass")
+    for check in ("security.write-authentication", "security.revocation"):
+        expect(look(check, project, service, with_own_page(service), **ME), "pass")
 
 
 class Disguising(OtherService):
