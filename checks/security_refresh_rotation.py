@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, failed, passed
+import time
+from typing import Any
+
+from maestro_cli.api import Context, ControlFailed, Evidence, Finding, NotConfigured, check, failed, passed
 from maestro_cli.observe import login as logins
 from maestro_cli.observe import session as sessions
+from maestro_cli.observe.control import FORGED_REQUESTS, changed, forger
 from maestro_cli.observe.http import Answer
 from maestro_cli.observe.login import Tokens
 from maestro_cli.observe.session import Session
-from maestro_cli.observe.tokens import encode64, parse, unsigned
+from maestro_cli.observe.tokens import Jwt, encode64, forge, parse, sign, unsigned
+
+HOUR = 3600
+ENDED = "an end an hour ago"
 
 
 @check(
@@ -17,7 +24,7 @@ from maestro_cli.observe.tokens import encode64, parse, unsigned
     priority="high",
     writes=True,
     last=True,
-    requests=3 * sessions.LOGIN_REQUESTS + 8,
+    requests=FORGED_REQUESTS + 3 * sessions.LOGIN_REQUESTS + 10,
     deadline_s=15,
     faults=("refresh-reusable", "refresh-family-survives", "refresh-not-rotated"),
 )
@@ -27,10 +34,10 @@ def refresh_rotation(ctx: Context) -> Finding:
     Why: when a stolen refresh token and its owner's both work, nobody notices; with rotation the second use gives the
     theft away, and ending the whole login locks the thief out.
     Fails when: a refresh brings no new refresh token, a used one is accepted again, its successor still works after the
-    used one was tried again, or a refresh token that is a JWT is accepted with a changed signature or with alg none,
-    though no access token is.
+    used one was tried again, or a refresh token that is a JWT is accepted with a changed signature, with alg none or,
+    where api.auth.secret signs it too, after its end, though no access token is.
     Fix: store which refresh token of a login is the good one; refuse any other and end the login.
-    Source: OWASP ASVS 5.0 10.4.5; RFC 9700 §4.14.2
+    Source: OWASP ASVS 5.0 10.4.5 and 9.2.1; RFC 9700 §4.14.2
     """
     session = sessions.for_account(ctx, 0)
     ctx.require(session.refresh_token, "api.auth.login.refresh_token")
@@ -48,11 +55,12 @@ def refresh_rotation(ctx: Context) -> Finding:
     second = tokens.refresh_token
     if second is None or second == first:
         return failed("A refresh brings no new refresh token, so a stolen one works until it ends.", *evidence)
-    for name, text in _forged(second):
+    signer = _signer(ctx)
+    for name, text in _forged(second, signer):
         ctx.redact.add([text])
         answer, again = _use(ctx, session, text, tokens)
         evidence.append(Evidence(f"R2 with {name} ({sessions.fingerprint(text)})", _seen(answer, again), "401"))
-        if again is not None and not _opens(ctx, session, name):
+        if again is not None and not _opens(ctx, session, name, signer):
             return failed(f"A forged refresh token is accepted: with {name}.", *evidence)
     answer, again = _use(ctx, session, first)
     evidence.append(Evidence("second use of R1", _seen(answer, again), "401"))
@@ -66,8 +74,17 @@ def refresh_rotation(ctx: Context) -> Finding:
     return passed("A refresh token is good once, and its reuse ends the login.", *evidence)
 
 
-def _forged(text: str) -> list[tuple[str, str]]:
-    """The token with a signature that does not fit, and without one; nothing where it is no JSON Web Token."""
+def _signer(ctx: Context) -> tuple[str, Any] | None:
+    """The algorithm and the key of access tokens; None where maestro.yaml names none that works."""
+    try:
+        token, key = forger(ctx)
+    except (ControlFailed, NotConfigured):
+        return None  # as security.jwt-time says
+    return token.algorithm, key
+
+
+def _forged(text: str, signer: tuple[str, Any] | None) -> list[tuple[str, str]]:
+    """The token with a signature that does not fit, without one, and past its end; nothing where it is no JSON Web Token."""
     token = parse(text)
     if token is None:
         return []
@@ -75,14 +92,29 @@ def _forged(text: str) -> list[tuple[str, str]]:
     return [
         ("a changed signature", f"{token.signed.decode()}.{flipped}"),
         ("alg none", f"{unsigned({**token.header, 'alg': 'none'}, token.claims)}."),
+        *_ended(token, signer),
     ]
 
 
-def _opens(ctx: Context, session: Session, name: str) -> bool:
+def _ended(token: Jwt, signer: tuple[str, Any] | None) -> list[tuple[str, str]]:
+    """The token as it would be long after its end, where it is signed with the known key and names an end."""
+    exp = token.claims.get("exp")
+    if signer is None or token.algorithm != signer[0] or not isinstance(exp, int | float):
+        return []
+    algorithm, key = signer
+    # The same text is signed alike only without a random part: with ES and PS nothing tells whose key it is.
+    if sign(algorithm, token.signed, key) != token.signature:
+        return []
+    now = int(time.time())
+    moved = {name: now - 2 * HOUR for name in ("iat", "nbf") if name in token.claims}
+    return [(ENDED, forge(token.header, changed(token.claims, **moved, exp=now - HOUR), key))]
+
+
+def _opens(ctx: Context, session: Session, name: str, signer: tuple[str, Any] | None) -> bool:
     """Whether an access token that is forged alike opens something: then security.jwt-signature or jwt-alg-none says so."""
     if session.auth.protected is None:
         return False
-    text = dict(_forged(session.access_token)).get(name)
+    text = dict(_forged(session.access_token, signer)).get(name)
     if text is None:
         return False
     ctx.redact.add([text])

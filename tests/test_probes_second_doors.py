@@ -57,6 +57,9 @@ class SecondDoor(OtherService):
             if unsigned or self.wrong == "refresh-unsigned":
                 claims = dict(token.claims)
                 return claims if claims["fam"] not in self.ended and claims["use"] == kind else None
+            if self.wrong == "refresh-ended-accepted" and self._signed(token):
+                later = tokens.forge(token.header, {**token.claims, "exp": 2**40}, self.secret.encode())
+                return super()._claims(later, kind)
         return super()._claims(text, kind)
 
 
@@ -97,12 +100,20 @@ def test_an_object_that_is_made_of_broken_json_is_found_and_deleted(project: Pat
 
 
 @pytest.mark.parametrize(
-    ("wrong", "says"), [("refresh-unsigned", "a changed signature"), ("refresh-alg-none", "alg none"), ("", None)]
+    ("wrong", "says"),
+    [
+        ("refresh-unsigned", "a changed signature"),
+        ("refresh-alg-none", "alg none"),
+        ("refresh-ended-accepted", "an end an hour ago"),
+        ("", None),
+    ],
 )
 def test_a_forged_refresh_token_is_tried(project: Path, wrong: str, says: str | None) -> None:
     result = look("security.refresh-rotation", project, wrong)
     if says is None:
         expect(result, "pass")
+        tried = {row.name.partition(" (")[0]: row.observed for row in result.evidence}
+        assert tried["R2 with an end an hour ago"] == "401", "the tried one is refused, and so does not go untried"
     else:
         expect(result, "fail", f"A forged refresh token is accepted: with {says}")
 
