@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from maestro_cli.api import Context, ControlFailed, Evidence, Finding, check, failed, passed
+from maestro_cli.observe import login as logins
 from maestro_cli.observe.burst import BEYOND, MAXIMUM_BURST, Asking, Burst, burst, send_burst
 from maestro_cli.observe.http import Answer
 from maestro_cli.observe.session import LOGIN_REQUESTS
@@ -40,13 +41,14 @@ HEADERS = (
     component="security",
     priority="high",
     bursts=True,
-    requests=4 * (MAXIMUM_BURST + BEYOND) + 3 * (len(HEADERS) + 1) + 5 + LOGIN_REQUESTS + 3,
+    requests=4 * (MAXIMUM_BURST + BEYOND) + 3 * (len(HEADERS) + 2) + 5 + LOGIN_REQUESTS + 3,
     deadline_s=30,
     faults=(
         "rate-limit-forwarded-for",
         "rate-limit-real-ip",
         "rate-limit-forwarded",
         "rate-limit-by-tenant-header",
+        "rate-limit-by-cookie",
         "rate-limit-of-each-path",
         "rate-limit-of-each-spelling",
     ),
@@ -55,8 +57,8 @@ def rate_limit_bypass(ctx: Context) -> Finding:
     """A client that is over its limit stays so, whatever it writes into its headers.
 
     Why: who may choose the address that is counted has no limit at all, for passwords least of all.
-    Fails when: after a 429 a request with a new X-Forwarded-For, X-Real-IP, Forwarded or the like, or with another
-    query, or for the path with a slash behind it, is answered again; or, where api.rate_limit.scope says that all
+    Fails when: after a 429 a request with a new X-Forwarded-For, X-Real-IP, Forwarded or the like, with a cookie
+    that the client made up, or with another query, or for the path with a slash behind it, is answered again; or, where api.rate_limit.scope says that all
     requests of a client count, a login (of nobody's) is.
     Fix: count by the address of the connection; believe such a header only from the proxies that you run, and read it
     from its right end.
@@ -79,7 +81,7 @@ def rate_limit_bypass(ctx: Context) -> Finding:
         )
     escapes = []
     number = 10
-    for name, value in HEADERS:
+    for name, value in (*HEADERS, *_cookie(ctx, found)):
         if found.asking.needs(ctx, name):
             continue
         number += 1
@@ -96,6 +98,17 @@ def rate_limit_bypass(ctx: Context) -> Finding:
     if escapes:
         return failed(f"The rate limit is escaped by {', '.join(escapes)}.", *evidence)
     return passed("No header and no query escapes the rate limit.", *evidence)
+
+
+def _cookie(ctx: Context, found: Burst) -> tuple[tuple[str, str], ...]:
+    """A session that nobody has; none where cookies of its own go along, which it would take the place of."""
+    auth = ctx.settings.api.auth if ctx.settings.api is not None else None
+    login = auth.login if auth is not None else None
+    own = any(name.lower() == "cookie" for name in found.asking.headers)
+    if own or (found.asking.login and login is not None and login.csrf_path is not None):
+        return ()
+    place = logins.cookie_of(auth) if auth is not None and login is not None else None
+    return (("Cookie", f"{place or 'session'}=maestro-probe-{{n}}"),)
 
 
 def _spelt_otherwise(ctx: Context, found: Burst, evidence: list[Evidence]) -> list[str]:

@@ -108,6 +108,12 @@ def test_a_limit_that_counts_by_a_tenant_that_the_client_names(project: Path) ->
     expect(result, "fail", "X-Tenant-ID")
 
 
+@pytest.mark.parametrize("at", ["login", "list"])
+def test_a_limit_that_counts_by_a_cookie_that_the_client_makes_up(project: Path, at: str) -> None:
+    assert "rate-limit-by-cookie" in load_check("security.rate-limit-bypass").faults
+    expect(look("security.rate-limit-bypass", project, Guarded(at, by="cookie")), "fail", "escaped by Cookie")
+
+
 def test_the_login_is_tried_as_nobody(project: Path) -> None:
     """So no account is locked out by it."""
     service = Guarded("login")
