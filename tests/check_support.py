@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import socket
 import subprocess
@@ -16,8 +17,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from maestro_cli.api import Check, Context
-from maestro_cli.config import load
+from maestro_cli.config import load, without_file
 from maestro_cli.demo.servers import EmbeddedPostgres, EmbeddedValkey
+from maestro_cli.discovery import discover
 from maestro_cli.model import CheckResult, Status
 from maestro_cli.redaction import Redactor, Secret
 from maestro_cli.runner import execute
@@ -29,6 +31,13 @@ def load_check(check_id: str) -> Check:
     found = [value for value in vars(module).values() if isinstance(value, Check)]
     assert [item.id for item in found] == [check_id], "one file, one check, named after its id"
     return found[0]
+
+
+@functools.cache
+def asking() -> tuple[Check, ...]:
+    """The shipped checks that send requests to the API."""
+    checks = discover(without_file(Path.cwd()), plugins=False).checks.values()
+    return tuple(check for check in checks if check.requests)
 
 
 def context(

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from check_support import context
+from check_support import asking, context
 from habits_service import FAULTS, HABITS, HabitsService, configuration
 from small_api import Asked, Said, serving
 
-from maestro_cli.api import Check
-from maestro_cli.config import without_file
-from maestro_cli.discovery import discover
 from maestro_cli.model import Component, Report
 from maestro_cli.observe.answers import trace_in
 from maestro_cli.observe.public_keys import public_keys
@@ -25,12 +21,6 @@ from maestro_cli.scoring import GateRule
 
 ALWAYS = {"readiness.https": "fail"}
 """It is served in the clear."""
-
-
-@functools.cache
-def asking() -> tuple[Check, ...]:
-    checks = discover(without_file(Path.cwd()), plugins=False).checks.values()
-    return tuple(check for check in checks if check.requests)
 
 
 def probe(service: HabitsService, folder: Path) -> Report:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import functools
 import json
 import secrets
 from dataclasses import dataclass, field
@@ -11,13 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from check_support import context
+from check_support import asking, context
 from habits_service import SAFE
 from small_api import Asked, Said, serving
 
-from maestro_cli.api import Check
-from maestro_cli.config import without_file
-from maestro_cli.discovery import discover
 from maestro_cli.model import Component, Report
 from maestro_cli.observe.tokens import forge
 from maestro_cli.runner import Plan, run
@@ -123,12 +119,6 @@ def configuration(service: Notes, port: int) -> str:
     }
     api = {"url": f"http://127.0.0.1:{port}", "auth": auth | {"accounts": accounts}, "isolation": isolation}
     return json.dumps({"version": 1, "service": {"name": "notes", "environment": "staging"}, "api": api})
-
-
-@functools.cache
-def asking() -> tuple[Check, ...]:
-    checks = discover(without_file(Path.cwd()), plugins=False).checks.values()
-    return tuple(check for check in checks if check.requests)
 
 
 def probe(service: Notes, folder: Path) -> Report:
