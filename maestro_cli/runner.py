@@ -83,8 +83,7 @@ def _result(check: Check, outcome: Finding | BaseException, ctx: Context, durati
         needs = outcome.dependency
         ctx.down.setdefault(needs, outcome.reason)
         needed = f"needs {needs}, which is unreachable"
-        reason = outcome.message if isinstance(outcome, RateLimited) else needed
-        finding = Finding(Status.ERROR, reason, remedy=_hinted(outcome))
+        finding = Finding(Status.ERROR, outcome.message if isinstance(outcome, RateLimited) else needed)
     elif isinstance(outcome, MaestroError):
         finding = Finding(Status.ERROR, outcome.message, remedy=_hinted(outcome))
     elif isinstance(outcome, SystemExit):

@@ -40,6 +40,10 @@ BESIDE = {
     "tenant-export-unscoped": "/notes/export",
     "tenant-file-unscoped": "/notes.csv",
     "tenant-format-unscoped": "/notes?format=csv",
+    **{
+        f"tenant-beside-{path}": path
+        for path in ("/notes/all", "/notes/download", "/notes?all=true", "/notes?scope=all")
+    },
 }
 
 
@@ -186,6 +190,7 @@ HALVES: dict[str, tuple[str, tuple[str, ...]]] = {
     "tenant-export-unscoped": ("security.tenant-list", ("Beside its list", "/notes/export")),
     "tenant-file-unscoped": ("security.tenant-list", ("Beside its list", "/notes.csv")),
     "tenant-format-unscoped": ("security.tenant-list", ("Beside its list", "/notes?format=csv")),
+    **{half: ("security.tenant-list", (BESIDE[half],)) for half in BESIDE if half.startswith("tenant-beside-")},
     "tenant-bracketed-filter": ("security.tenant-list", ("filtered by filter[text]",)),
     "patch-unscoped": ("security.tenant-write", ("changes another tenant's object with PATCH",)),
 }

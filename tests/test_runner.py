@@ -32,6 +32,7 @@ from maestro_cli.api import (
     warned,
 )
 from maestro_cli.config import without_file
+from maestro_cli.errors import MaestroError, NotConfigured
 from maestro_cli.model import Component, Priority, Report, Verdict, WaiverNote
 from maestro_cli.runner import Interrupted, Plan, Progress, execute, run
 from maestro_cli.scoring import GateRule
@@ -207,14 +208,21 @@ def test_a_failed_control_and_a_missing_subject_are_neither_pass_nor_fail(ctx: C
     }
 
 
-def test_what_an_error_says_to_do_next_is_in_the_report(ctx: Context) -> None:
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (ControlFailed("the login is answered 401", hint="Do this."), Status.ERROR),
+        (NotConfigured("redis is not configured", hint="Do this."), Status.SKIP),
+    ],
+)
+def test_what_an_error_says_to_do_next_is_in_the_report(ctx: Context, error: MaestroError, status: Status) -> None:
     def control(_ctx: Context) -> Finding:
-        raise ControlFailed("the login is answered 401", hint="Compare api.auth.accounts[0] with the service.")
+        raise error
 
     (row,) = run([make(control, "control")], ctx, PLAN).checks
-    assert row.status is Status.ERROR
+    assert row.status is status
     assert row.remedy is not None
-    assert row.remedy.text == "Compare api.auth.accounts[0] with the service."
+    assert row.remedy.text == "Do this."
 
 
 def test_secrets_are_hidden_in_everything_a_check_says(ctx: Context) -> None:
