@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from maestro_cli.api import Context, Evidence, Finding, check, errored, failed, passed
 from maestro_cli.observe.application import ApplicationError
-from maestro_cli.observe.ending import Ending, observe_ending, request_of
+from maestro_cli.observe.ending import Ending, observe_ending, request_of, see_it_answer
 from maestro_cli.observe.own_service import OwnService
 
 IN_ORDER = (0, -15)
@@ -19,6 +19,7 @@ IN_ORDER = (0, -15)
     component="deployment",
     priority="medium",
     writes=True,
+    sessionless=True,
     deadline_s=60,
     faults=(
         "shutdown-drops-requests",
@@ -49,6 +50,9 @@ def graceful_shutdown(ctx: Context) -> Iterator[Finding]:
     try:
         with OwnService(ctx, app, drain_s=within) as service:
             seen = observe_ending(ctx, service, within_s=within)
+        if seen.dropped:  # an answer is its own control
+            with OwnService(ctx, app, drain_s=within) as service:
+                see_it_answer(ctx, service)
     except ApplicationError as error:
         yield errored(f"The service could not be started to be ended: {error.message}.", fix=_start(app))
         return

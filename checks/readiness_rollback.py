@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from maestro_cli.api import Context, Evidence, Finding, check, errored, failed, passed, warned
 from maestro_cli.observe.application import ApplicationError
-from maestro_cli.observe.migrations import ScriptsError, read_scripts
+from maestro_cli.observe.migrations import alembic_ini
 from maestro_cli.observe.rollback import Rehearsal, rehearse
 from maestro_cli.observe.schema_print import difference
 from maestro_cli.observe.scratch_database import ScratchError, scratch_database, scratch_url
@@ -47,23 +47,26 @@ def rollback(ctx: Context) -> Iterator[Finding]:
     settings = ctx.require(ctx.settings.readiness.rollback, "readiness.rollback")
     scratch_url(ctx)
     try:
-        scripts = read_scripts(ctx)
-        if len(scripts.heads) != 1:
-            yield errored(f"The scripts have {len(scripts.heads)} heads; readiness.migrations says more.")
-            return
+        alembic_ini(ctx)
         with scratch_database(ctx, "rollback") as scratch:
-            seen = rehearse(ctx, scratch, to=settings.to, version_table=scripts.version_table)
+            seen = rehearse(ctx, scratch, to=settings.to)
     except FileNotFoundError as error:
         yield errored(f"There is no {error}.")
     except ScratchError as error:
         yield errored(f"No rollback could be rehearsed: {error.message}.", fix=error.hint)
-    except (ScriptsError, ApplicationError) as error:
+    except ApplicationError as error:
         yield errored(f"No rollback could be rehearsed: {error.message}.")
     else:
         yield from _judge(seen)
 
 
 def _judge(seen: Rehearsal) -> Iterator[Finding]:
+    if seen.unread is not None:
+        yield errored(f"No rollback could be rehearsed: Alembic cannot read the scripts ({seen.unread}).")
+        return
+    if len(seen.heads) != 1 and seen.lost is None:
+        yield errored(f"The scripts have {len(seen.heads)} heads; readiness.migrations says more.")
+        return
     if seen.wrong or seen.foreign:
         yield errored(
             "The migrations do not go where they are told, so nothing was rehearsed.",

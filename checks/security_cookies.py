@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 from maestro_cli.api import Context, Evidence, Finding, check, failed, passed
-from maestro_cli.observe import session as sessions
 from maestro_cli.observe.answers import ANSWER_REQUESTS, answers
+from maestro_cli.observe.first_refresh import FIRST_REFRESH_REQUESTS, first_refresh
 from maestro_cli.observe.http import Answer
-from maestro_cli.observe.session import LOGIN_REQUESTS, for_account
+from maestro_cli.observe.session import for_account
 from maestro_cli.observe.token_headers import attributes_of
 
 FLAGS = ("Secure", "HttpOnly", "SameSite")
@@ -18,7 +18,8 @@ FLAGS = ("Secure", "HttpOnly", "SameSite")
     "security.cookies",
     component="security",
     priority="medium",
-    requests=ANSWER_REQUESTS + LOGIN_REQUESTS + 1,
+    last=True,
+    requests=ANSWER_REQUESTS + FIRST_REFRESH_REQUESTS,
     deadline_s=20,
     faults=("cookie-not-secure", "cookie-not-httponly", "cookie-no-samesite", "cookie-weaker-after-refresh"),
 )
@@ -57,15 +58,14 @@ def cookies(ctx: Context) -> Finding:
 
 
 def _refreshed(ctx: Context) -> list[tuple[str, Answer]]:
-    """The answer of a refresh, of a login of its own, where the login sets cookies: it sets them anew."""
+    """The answer of a refresh, where the login sets cookies: it sets them anew."""
     session = for_account(ctx, 0)
     login, endpoint = session.auth.login, session.auth.refresh
     held = login is not None and any(name == "set-cookie" for name, _ in session.answer.all_headers)
     writes = not ctx.read_only and (ctx.environment != "production" or ctx.probe_production)
     if not held or endpoint is None or session.refresh_token is None or not writes:
         return []
-    own = sessions.fresh(ctx, 0)
-    return [("the refresh", sessions.refresh(ctx, own.refresh_token or "", own))]
+    return [("the refresh", first_refresh(ctx).answer)]
 
 
 def _judge(value: str, *, https: bool) -> tuple[str, list[str], list[str]]:

@@ -8,12 +8,11 @@ from maestro_cli.api import Context, Evidence, Finding, NotConfigured, check, co
 from maestro_cli.observe import login as logins
 from maestro_cli.observe import refused_login
 from maestro_cli.observe.closed_place import closed_place
+from maestro_cli.observe.foreign_login import FOREIGN, foreign_login
 from maestro_cli.observe.http import Answer
 from maestro_cli.observe.session import LOGIN_REQUESTS
 from maestro_cli.observe.token_headers import CSRF
 
-HOSTILE = "https://maestro-probe.invalid"
-"""`.invalid` belongs to nobody (RFC 2606), so no list can mean it."""
 MAXIMUM_ORIGINS = 10
 _ALLOWED, _CREDENTIALS = "access-control-allow-origin", "access-control-allow-credentials"
 
@@ -22,7 +21,8 @@ _ALLOWED, _CREDENTIALS = "access-control-allow-origin", "access-control-allow-cr
     "security.cors",
     component="security",
     priority="high",
-    requests=2 * (MAXIMUM_ORIGINS + 1) + 5 + 2 * LOGIN_REQUESTS,
+    requests=2 * (MAXIMUM_ORIGINS + 1) + 5 + 4 * LOGIN_REQUESTS,
+    deadline_s=20,
     faults=(
         "cors-any-origin",
         "cors-any-origin-inside",
@@ -46,15 +46,15 @@ def cors(ctx: Context) -> Finding:
     origins = ctx.require(rules.origins, "api.cors.origins")[:MAXIMUM_ORIGINS]
     path = rules.path or api.health_path
     findings: list[Finding] = []
-    for origin in (HOSTILE, *origins):
+    for origin in (FOREIGN, *origins):
         for method, answer in _ask(ctx, path, origin):
             findings.append(_judge(origin, method, answer))
     for inside, token in closed_place(ctx):
         findings += [
-            _judge(HOSTILE, f"{method} {inside}", answer) for method, answer in _ask(ctx, inside, HOSTILE, token)
+            _judge(FOREIGN, f"{method} {inside}", answer) for method, answer in _ask(ctx, inside, FOREIGN, token)
         ]
-        refused = ctx.http.get(inside, headers={"Origin": HOSTILE})
-        findings.append(_judge(HOSTILE, f"GET {inside} without a token", refused))
+        refused = ctx.http.get(inside, headers={"Origin": FOREIGN})
+        findings.append(_judge(FOREIGN, f"GET {inside} without a token", refused))
         findings += _token_header(ctx, inside, origins[0], token)
     findings += _refused_login(ctx)
     return _summary(findings, len(origins))
@@ -86,10 +86,10 @@ def _refused_login(ctx: Context) -> list[Finding]:
         logins.login_of(logins.settings_of(ctx))
     except NotConfigured:
         return []
-    answer = refused_login.attempt(
-        ctx, refused_login.stranger(ctx), logins.wrong_word(ctx), headers={"Origin": HOSTILE}
+    answer = foreign_login(ctx) or refused_login.attempt(
+        ctx, refused_login.stranger(ctx), logins.wrong_word(ctx), headers={"Origin": FOREIGN}
     )
-    return [_judge(HOSTILE, "refused login", answer)]
+    return [_judge(FOREIGN, "refused login", answer)]
 
 
 def _ask(ctx: Context, path: str, origin: str, token: Mapping[str, str] | None = None) -> Iterator[tuple[str, Answer]]:
@@ -103,7 +103,7 @@ def _judge(origin: str, method: str, answer: Answer) -> Finding:
     credentials = (answer.header(_CREDENTIALS) or "").strip().lower() == "true"
     observed = f"{answer.status}, {'allows ' + allowed if allowed else 'not allowed'}"
     observed += ", with credentials" if credentials else ""
-    hostile = origin == HOSTILE
+    hostile = origin == FOREIGN
     seen = Evidence(f"{method} from {origin}", observed, "not allowed" if hostile else f"allows {origin}")
     if allowed == "*" and credentials:
         return failed("Every origin is allowed by `*`, together with credentials.", seen)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     component="security",
     priority="medium",
     requests=CONTROL_REQUESTS + 3 * LOGIN_REQUESTS + 3,
+    deadline_s=20,
     faults=("inactive-accepted", "inactive-account-active"),
 )
 def inactive_account(ctx: Context) -> Finding:

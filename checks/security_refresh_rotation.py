@@ -9,6 +9,7 @@ from maestro_cli.api import Context, ControlFailed, Evidence, Finding, NotConfig
 from maestro_cli.observe import login as logins
 from maestro_cli.observe import session as sessions
 from maestro_cli.observe.control import FORGED_REQUESTS, changed, forger
+from maestro_cli.observe.first_refresh import FIRST_REFRESH_REQUESTS, first_refresh
 from maestro_cli.observe.http import Answer
 from maestro_cli.observe.login import Tokens
 from maestro_cli.observe.session import Session
@@ -24,7 +25,7 @@ ENDED = "an end an hour ago"
     priority="high",
     writes=True,
     last=True,
-    requests=FORGED_REQUESTS + 3 * sessions.LOGIN_REQUESTS + 10,
+    requests=FORGED_REQUESTS + FIRST_REFRESH_REQUESTS + sessions.LOGIN_REQUESTS + 8,
     deadline_s=15,
     faults=("refresh-reusable", "refresh-family-survives", "refresh-not-rotated"),
 )
@@ -39,19 +40,11 @@ def refresh_rotation(ctx: Context) -> Finding:
     Fix: store which refresh token of a login is the good one; refuse any other and end the login.
     Source: OWASP ASVS 5.0 10.4.5 and 9.2.1; RFC 9700 §4.14.2
     """
-    session = sessions.for_account(ctx, 0)
-    ctx.require(session.refresh_token, "api.auth.login.refresh_token")
-    ctx.require(session.auth.refresh, "api.auth.refresh")
-    session = sessions.spare(ctx)
-    first = session.refresh_token or ""
-    answer, tokens = _use(ctx, session, first)
-    if tokens is None:  # another probe's crossed tokens may have ended that login, as a strict service does
-        session = sessions.fresh(ctx, 0)
-        first = session.refresh_token or ""
-        answer, tokens = _use(ctx, session, first)
+    made = first_refresh(ctx)
+    session, first, tokens = made.session, made.exchanged, made.tokens
     if tokens is None:
-        raise ControlFailed(f"a refresh with the token of a fresh login is answered {answer.status}")
-    evidence = [Evidence(f"first use of R1 ({sessions.fingerprint(first)})", _seen(answer, tokens), "new tokens")]
+        raise ControlFailed(f"a refresh with the token of a fresh login is answered {made.answer.status}")
+    evidence = [Evidence(f"first use of R1 ({sessions.fingerprint(first)})", _seen(made.answer, tokens), "new tokens")]
     second = tokens.refresh_token
     if second is None or second == first:
         return failed("A refresh brings no new refresh token, so a stolen one works until it ends.", *evidence)

@@ -41,6 +41,7 @@ def role_limits(ctx: Context) -> Finding:
     trials = [
         try_forbidden(ctx, endpoint, limited, number) for number, endpoint in enumerate(roles.forbidden[:MAXIMUM])
     ]
+    sessions.done_with(ctx, limited)
     evidence = [
         Evidence(f"{trial.request} by {roles.account.username}", str(trial.limited.status), "403 or 404")
         for trial in trials

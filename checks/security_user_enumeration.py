@@ -21,6 +21,8 @@ CHANCE = 0.004
 FINE_S, FINE_SHARE = 0.002, 0.05
 """A one-sided difference counts from this size on, in seconds and in shares of the slower median."""
 CONFIRMING = 3
+ALIKE_SHARE = 0.15
+"""Times that differ by less are the same."""
 SHOWN = 120
 """Characters of a refusal's body that the report shows."""
 SURE = 3
@@ -42,6 +44,7 @@ _SUMS = re.compile(r"set-cookie|etag|digest|content-md5|signature|last-modified|
     component="security",
     priority="medium",
     writes=True,
+    sessionless=True,
     requests=LOGIN_REQUESTS + 2 + 2 * MOST + CONFIRMING * (LOGIN_REQUESTS + 2),
     deadline_s=30,
     faults=("enumeration-status", "enumeration-message", "enumeration-timing"),
@@ -112,7 +115,8 @@ def _tells_by_time(ctx: Context, known: list[Answer], unknown: list[Answer], evi
     another = refused_login.stranger(ctx, "b")
     if _unequal(known, unknown) and not _suspicious(known, unknown):
         # Load hides differences, and nobody is locked out by names that nobody has.
-        unknown += [refused_login.attempt(ctx, another, wrong) for _ in range(CONFIRMING)]
+        while len(unknown) < len(known) + CONFIRMING and not _settled(unknown):
+            unknown.append(refused_login.attempt(ctx, another, wrong))
         evidence[1] = Evidence("the same, unknown user", _seen(unknown), "the same answer, as fast")
     if not _suspicious(known, unknown):
         return False
@@ -121,6 +125,9 @@ def _tells_by_time(ctx: Context, known: list[Answer], unknown: list[Answer], evi
     for _ in range(CONFIRMING):
         right.append(sessions.fresh(ctx, 0).answer)
         later.append(refused_login.attempt(ctx, refused_login.stranger(ctx, "c"), wrong))
+        same = abs(right[-1].elapsed_s - later[-1].elapsed_s) < ALIKE_SHARE * right[-1].elapsed_s
+        if same and not _sooner(known, unknown):
+            break  # side by side they take the same: it was the load
     evidence.append(Evidence("right password, for comparison", _seen(right), "as fast as an unknown user"))
     evidence.append(Evidence("unknown user, beside it", _seen(later), "as fast"))
     return _sooner(later, right) or (_sooner(known, unknown) and _sooner(known, later))
@@ -203,6 +210,12 @@ def _unequal(known: list[Answer], unknown: list[Answer]) -> bool:
     """Whether an unknown user may be answered sooner: worth a closer look, no more."""
     fast, slow = (min(answer.elapsed_s for answer in answers) for answers in (unknown, known))
     return slow > fast * 1.25 and slow - fast > CLEAR_S / 2
+
+
+def _settled(answers: list[Answer]) -> bool:
+    """Whether the fastest two took the same: that is how long it takes, and no load hides anything."""
+    first, second = sorted(answer.elapsed_s for answer in answers)[:2]
+    return second - first < ALIKE_SHARE * first
 
 
 def _suspicious(known: list[Answer], unknown: list[Answer]) -> bool:

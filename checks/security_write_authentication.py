@@ -7,10 +7,11 @@ from functools import partial
 
 from maestro_cli.api import Context, ControlFailed, Evidence, Finding, NotConfigured, check, failed, passed, warned
 from maestro_cli.observe import session as sessions
-from maestro_cli.observe.control import CONTROL_REQUESTS, changed, control, forger, outcome
+from maestro_cli.observe.control import changed, control, forger, outcome
 from maestro_cli.observe.endpoint import send, words_of
 from maestro_cli.observe.held_objects import lists, shows
 from maestro_cli.observe.http import Answer
+from maestro_cli.observe.revocation import REVOCATION_REQUESTS, logged_out
 from maestro_cli.observe.session import LOGIN_REQUESTS, Session, fingerprint
 from maestro_cli.observe.tenant_names import in_request
 from maestro_cli.observe.tenant_objects import (
@@ -41,7 +42,7 @@ WRONG = "a changed signature"
     priority="critical",
     writes=True,
     last=True,
-    requests=CONTROL_REQUESTS + 2 * LOGIN_REQUESTS + (1 + TRIALS) * OBJECT_REQUESTS + 13 * TRIALS + 7,
+    requests=REVOCATION_REQUESTS + LOGIN_REQUESTS + 1 + (1 + TRIALS) * OBJECT_REQUESTS + 13 * TRIALS + 7,
     deadline_s=20,
     faults=("anonymous-writes", "logout-forgotten-by-writes"),
 )
@@ -58,7 +59,7 @@ def write_authentication(ctx: Context) -> Finding:
     Source: OWASP API2:2023; OWASP ASVS 5.0 8.3.1; CWE-306
     """
     evidence = [control(ctx).evidence]
-    owned = make(ctx, sessions.fresh(ctx, 0), "a")
+    owned = make(ctx, sessions.living(ctx), "a")
     without = list(_without_token(ctx, owned, evidence))
     if without:
         return failed(f"What needs no token, and should: {', '.join(without)}.", *evidence)
@@ -169,15 +170,16 @@ def _finding(open_: list[str], shown: list[str], crashed: list[str], evidence: l
 
 
 def _trials(ctx: Context, session: Session) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """What is sent in place of a good token; the log-out comes last, as it ends the session."""
+    """What is sent in place of a good token; the log-out comes last, as some end every session of an account with it."""
     yield "no token", {}
     for name, token in _tokens(ctx, session):
         ctx.redact.add([token])
         yield f"{name} ({fingerprint(token)})", session.headers_with(token)
-    if session.auth.logout is not None:
-        answer = sessions.log_out(ctx, session)
-        if answer is not None and answer.status < 400:
-            yield "a token after its log-out", session.headers
+    try:
+        ended = logged_out(ctx).session
+    except (ControlFailed, NotConfigured):
+        return  # security.revocation says why
+    yield "a token after its log-out", ended.headers
 
 
 def _tokens(ctx: Context, session: Session) -> Iterator[tuple[str, str]]:

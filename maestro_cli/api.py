@@ -188,6 +188,8 @@ class Check:
         bursts: It sends a burst of requests; runs after all others, left out by `--read-only`.
         last: It runs after the others that ask the API, one at a time: it logs in again or ends sessions, which some
             services answer by ending all of that account.
+        sessionless: What it asks, it asks as a stranger or of a copy of the service, so that what ends sessions need not wait
+            for it; bursts do, as both may count in one place.
         requests: The most HTTP requests it sends in one run.
         deadline_s: Its own deadline in seconds, where the usual one does not fit.
         faults: Names of planted faults that turn it red.
@@ -204,6 +206,7 @@ class Check:
     writes: bool = False
     bursts: bool = False
     last: bool = False
+    sessionless: bool = False
     requests: int = 0
     deadline_s: float | None = None
     faults: tuple[str, ...] = ()
@@ -236,6 +239,7 @@ def check(
     writes: bool = False,
     bursts: bool = False,
     last: bool = False,
+    sessionless: bool = False,
     requests: int = 0,
     deadline_s: float | None = None,
     faults: Sequence[str] = (),
@@ -251,6 +255,7 @@ def check(
         writes: See `Check`.
         bursts: See `Check`.
         last: See `Check`.
+        sessionless: See `Check`.
         requests: See `Check`.
         deadline_s: See `Check`.
         faults: See `Check`.
@@ -278,6 +283,7 @@ def check(
             writes=writes,
             bursts=bursts,
             last=last,
+            sessionless=sessionless,
             requests=requests,
             deadline_s=deadline_s,
             faults=tuple(faults),

@@ -6,6 +6,7 @@ A check that raises, hangs, calls sys.exit or floods a stream costs only itself.
 from __future__ import annotations
 
 import heapq
+import itertools
 import queue
 import time
 from collections import deque
@@ -13,6 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 
 from maestro_cli._version import __version__
 from maestro_cli.api import Check, Context, Finding, Status, Unreachable
@@ -171,6 +173,23 @@ def _limits_the_client(ctx: Context) -> bool:
     return api is not None and api.rate_limit is not None and api.rate_limit.scope == "client"
 
 
+def _is_before(other: Check, late: Check) -> bool:
+    """Whether a check has to end before a late one begins; a rehearsal in a database asks nothing and has not to."""
+    if other.plugin != "builtin" or other.last or other.bursts:
+        return True
+    return late.bursts if other.sessionless else other.requests > 0
+
+
+def _turn_by_priority(check: Check) -> int:
+    return list(Priority).index(check.priority)
+
+
+def _turn(plan: Plan, check: Check) -> tuple[bool, float, bool]:
+    """What may take longest begins first, rehearsals before all, so that nobody waits for one of them alone at the end."""
+    rehearsal = check.requests == 0 and check.deadline_s is not None
+    return not rehearsal, -plan.deadline_of(check), check.requests == 0
+
+
 class _Run:
     def __init__(
         self,
@@ -184,9 +203,7 @@ class _Run:
         self.checks = checks
         # Bursts come last and one at a time: they use up windows that the others need quiet.
         # Where a limit counts all of a client's requests, they are spent by priority.
-        order = list(checks)
-        if _limits_the_client(ctx):
-            order.sort(key=lambda check: list(Priority).index(check.priority))
+        order = sorted(checks, key=_turn_by_priority if _limits_the_client(ctx) else partial(_turn, plan))
         self.waiting = deque(check for check in order if not (check.bursts or check.last))
         # What ends sessions comes before what uses up windows.
         late = (check for check in order if check.bursts or check.last)
@@ -237,13 +254,9 @@ class _Run:
             self._start(self.bursts.popleft())
 
     def _may_start_late(self, check: Check) -> bool:
-        """Whether its turn has come: a burst is alone; what ends sessions doesn't wait for what uses none."""
-        if check.bursts:
-            return not self.running
-        return not any(
-            other.check.requests or other.check.last or other.check.plugin != "builtin"
-            for other in self.running.values()
-        )
+        """Whether its turn has come: nobody runs or waits whose sessions it may end, or whose requests it may use up."""
+        unfinished = itertools.chain((running.check for running in self.running.values()), self.waiting)
+        return not any(_is_before(other, check) for other in unfinished)
 
     def _start(self, check: Check) -> None:
         future = self.executor.submit(execute, check, self.ctx)

@@ -40,6 +40,13 @@ def test_settings_that_load(project: Path) -> None:
     expect(run_check("readiness.settings-load", ctx), "pass", "Settings")
 
 
+def test_the_project_s_code_yields_to_the_service(project: Path) -> None:
+    """It is the service's processor as well, and its users' requests are timed meanwhile."""
+    body = f"open({str(project / 'niceness')!r}, 'w').write(str(os.nice(0)))"
+    expect(run_check("readiness.settings-load", with_loader(project, body)), "pass")
+    assert int((project / "niceness").read_text()) == min(19, os.nice(0) + 10)
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [

@@ -66,6 +66,39 @@ def test_equal_times_pass_whatever_the_number(project: Path) -> None:
     assert two.wrong == 2, "no more than a lock-out forgives, where nobody says how many"
 
 
+class Loaded(Sluggish):
+    """Takes another time for each unknown user, as on a busy machine; the first ones are as told."""
+
+    def __init__(self, known_s: float, *unknown_s: float) -> None:
+        super().__init__(known_s, unknown_s[-1])
+        self.first = list(unknown_s[:-1])
+        self.unknown = 0
+
+    def __call__(self, asked: Asked) -> Said:
+        strange = asked.path == "/login" and b"maestro-probe-" in asked.body and b"ann@" not in asked.body
+        self.unknown += strange
+        if strange and self.first:
+            time.sleep(self.first.pop(0))
+            return Said(401, b"no")
+        if WORD.encode() in asked.body:
+            time.sleep(self.times["ann@example.test"])
+        return super().__call__(asked)
+
+
+def test_an_unknown_users_time_that_repeats_itself_is_not_asked_for_again(project: Path) -> None:
+    """It is not half of the known one's, and what takes the same twice takes that long: two tries do."""
+    service = Loaded(0.3, 0.2)
+    expect(look(project, service), "pass", "of 2")
+    assert service.unknown == 2
+    uneven = Loaded(0.3, 0.2, 0.26, 0.21)
+    expect(look(project, uneven), "pass", "of 3")
+    assert uneven.unknown == 3
+
+
+def test_a_difference_that_load_hides_at_first_is_found(project: Path) -> None:
+    expect(look(project, Loaded(0.3, 0.2, 0.26, 0.0)), "fail", "by the time it takes")
+
+
 class Telling:
     """Refuses both with 401, and adds something to one of the two."""
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import gzip
 import subprocess
+import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
+import psycopg2
 import pytest
 from check_support import context, expect, run_check, run_sql
 
 from maestro_cli.api import Context
 from maestro_cli.demo.servers import EmbeddedPostgres
+from maestro_cli.observe.scratch_database import scratch_database
 from maestro_cli.redaction import Secret
 
 pytestmark = pytest.mark.timeout(120)
@@ -156,3 +160,14 @@ def test_without_its_keys_it_is_skipped(dumped: Dumped) -> None:
     expect(run_check("readiness.restore", context(dumped.folder, yaml)), "skip", "readiness.backups.restore")
     yaml = yaml.replace("}}\n", ", restore: {}}}\n")
     expect(run_check("readiness.restore", context(dumped.folder, yaml)), "skip", "database.scratch_url")
+
+
+def test_a_session_of_the_servers_own_is_waited_for(dumped: Dumped, postgres_server: EmbeddedPostgres) -> None:
+    """Autovacuum's belongs to a superuser: whoever made the database may not end it, and need not."""
+    ctx = dumped.context()
+    with ExitStack() as left:
+        with scratch_database(ctx, "vacuumed") as scratch:
+            theirs = psycopg2.connect(f"{postgres_server.admin_url.reveal().rpartition('/')[0]}/{scratch.name}")
+            left.callback(theirs.close)
+            threading.Timer(0.7, theirs.close).start()
+        assert not run_sql(dumped.database, f"SELECT 1 FROM pg_database WHERE datname = '{scratch.name}'")

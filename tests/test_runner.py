@@ -260,37 +260,70 @@ def test_bursts_run_last_and_one_at_a_time(ctx: Context) -> None:
         return function
 
     checks = [make(step("burst-a"), "burst-a", bursts=True), make(step("burst-b"), "burst-b", bursts=True)]
-    checks += [make(step(f"calm-{i}"), f"calm-{i}") for i in range(4)]
+    checks += [make(step(f"calm-{i}"), f"calm-{i}", requests=1) for i in range(4)]
     run(checks, ctx, PLAN)
     assert order[-4:] == ["burst-a starts", "burst-a ends", "burst-b starts", "burst-b ends"]
 
 
-def test_what_ends_sessions_waits_for_those_who_use_them(ctx: Context) -> None:
-    """Not for a built-in check that sends no request, such as one that starts a service of its own."""
-    running: set[str] = set()
-    beside: dict[str, set[str]] = {}
+class Beside:
+    """Checks that note which others run when they begin, and in which order they begin."""
 
-    def step(name: str, seconds: float) -> Callable[[Context], Finding]:
+    def __init__(self) -> None:
+        self.running: set[str] = set()
+        self.seen: dict[str, set[str]] = {}
+
+    def step(self, name: str, seconds: float, **options: Any) -> Check:
         def function(_ctx: Context) -> Finding:
-            beside[name] = set(running)
-            running.add(name)
+            self.seen[name] = set(self.running)
+            self.running.add(name)
             time.sleep(seconds)
-            running.discard(name)
+            self.running.discard(name)
             return passed("x", SEEN)
 
-        return function
+        return make(function, name, **options)
 
+
+def test_what_ends_sessions_waits_for_those_who_use_them(ctx: Context) -> None:
+    """Not for a built-in check that uses none: a rehearsal, or what asks as a stranger or of a copy of the service."""
+    beside = Beside()
     checks = [
-        make(step("own-service", 0.5), "own-service"),
-        make(step("asking", 0.1), "asking", requests=1),
-        replace(make(step("plugin", 0.2), "plugin"), plugin="theirs"),
-        make(step("ends-a", 0.05), "ends-a", last=True, requests=1),
-        make(step("ends-b", 0.05), "ends-b", last=True, requests=1),
-        make(step("burst", 0.01), "burst", bursts=True, requests=1),
+        beside.step("rehearsal", 1.0),
+        beside.step("stranger", 0.6, requests=1, sessionless=True),
+        beside.step("copy", 0.6, sessionless=True),
+        beside.step("asking", 0.1, requests=1),
+        replace(beside.step("plugin", 0.2), plugin="theirs"),
+        beside.step("ends-a", 0.05, last=True, requests=1),
+        beside.step("ends-b", 0.05, last=True, requests=1),
+        beside.step("burst", 0.01, bursts=True, requests=1),
     ]
     run(checks, ctx, PLAN)
-    assert beside["ends-a"] == beside["ends-b"] == {"own-service"}
-    assert beside["burst"] == set()
+    assert beside.seen["ends-a"] == beside.seen["ends-b"] == {"rehearsal", "stranger", "copy"}
+    assert beside.seen["burst"] == {"rehearsal"}, "a stranger's requests and a copy's may count in the same place"
+
+
+def test_what_ends_sessions_waits_for_those_who_have_not_begun_yet(ctx: Context) -> None:
+    """While rehearsals take every place there is, no session is in use, and some are still going to be."""
+    beside = Beside()
+    checks = [
+        *(beside.step(f"rehearsal-{number}", 0.1, deadline_s=60) for number in range(2)),
+        beside.step("asking", 0.01, requests=1),
+        beside.step("ends", 0.01, last=True, requests=1),
+    ]
+    run(checks, ctx, replace(PLAN, concurrency=2))
+    assert list(beside.seen).index("asking") < list(beside.seen).index("ends")
+
+
+def test_rehearsals_begin_first_and_then_what_may_take_longest(ctx: Context) -> None:
+    beside = Beside()
+    checks = [
+        beside.step("file", 0.01),
+        beside.step("asking", 0.01, requests=1),
+        beside.step("asking-long", 0.01, requests=1, deadline_s=30),
+        beside.step("rehearsal", 0.01, deadline_s=12),
+        beside.step("rehearsal-long", 0.01, deadline_s=60),
+    ]
+    run(checks, ctx, replace(PLAN, concurrency=1))
+    assert list(beside.seen) == ["rehearsal-long", "rehearsal", "asking-long", "asking", "file"]
 
 
 def test_any_executor_will_do(ctx: Context) -> None:

@@ -37,6 +37,17 @@ def _end_with(owner: int) -> None:
     os._exit(1)
 
 
+def _yield_to_others() -> None:
+    """The service that is looked at runs meanwhile, for its users: it goes first where there is too little of a processor."""
+    os.nice(10)
+    try:  # what setsid() makes a group of its own is as good as any other group on Linux, however nice it is inside
+        group = os.open("/proc/self/autogroup", os.O_WRONLY)
+        os.write(group, b"10")
+        os.close(group)
+    except OSError:
+        pass
+
+
 def _detach() -> None:
     owner = os.dup(0)
     nowhere = os.open(os.devnull, os.O_RDWR)
@@ -136,7 +147,8 @@ def _described(operation: Any) -> str:
 def rehearse(ini: str) -> Iterator[dict[str, Any]]:
     """Up to the head, down, and up again, in the scratch database that the environment names, and in no other.
 
-    After each step the caller looks at the database, then says that the next one may be taken.
+    First what the scripts hold. After that and after each step the caller looks at the database, then says that the next
+    one may be taken.
     """
     from alembic import command
     from alembic.config import Config
@@ -145,8 +157,12 @@ def rehearse(ini: str) -> Iterator[dict[str, Any]]:
     guard = _Guard(os.environ["MAESTRO_SCRATCH_DATABASE"])
     config = Config(ini, stdout=io.StringIO())
     config.set_main_option("sqlalchemy.url", os.environ["MAESTRO_SCRATCH_URL"].replace("%", "%%"))
-    scripts = ScriptDirectory.from_config(config)
-    head = scripts.get_revision(scripts.get_current_head() or "head")
+    found = next(_outcomes(lambda: read_scripts(ini)))
+    yield found
+    if len(found.get("heads", ())) != 1:
+        return
+    _go_on.acquire()
+    head = ScriptDirectory.from_config(config).get_revision(found["heads"][0])
     before = head.down_revision
     steps: list[tuple[str, Callable[[], Any]]] = []
     if isinstance(before, str):
@@ -258,6 +274,8 @@ MODES: dict[str, Callable[[str], Iterator[dict[str, Any]]]] = {
 
 def main() -> int:
     mode, argument, descriptor = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    if mode != "serve":
+        _yield_to_others()
     _detach()
     sys.argv = [argument]
     with os.fdopen(descriptor, "w") as stream:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from maestro_cli.observe import login as logins
 from maestro_cli.observe import refused_login
+from maestro_cli.observe.foreign_login import foreign_login, sql_name
 from maestro_cli.observe.http import Answer
 
 if TYPE_CHECKING:
     from maestro_cli.config.api_settings import Login
     from maestro_cli.observe.context import Context
 
-LOGINS_TRIED = 3
+LOGINS_TRIED = 4
 IDS_TRIED = 2
 
 
@@ -25,7 +26,7 @@ def logins_of_injected_names(ctx: Context) -> Iterator[tuple[str, Answer]]:
     """Logins with the first account's right password and a name that nobody has, unless a query is made of it.
 
     So no wrong password is counted against the account. `ann' AND '1'='1` is another name for ann in SQL that is put
-    together of texts (CWE-89), `{"$eq": "ann"}` in a document database that is handed the body as it came (CWE-943).
+    together of texts, `{"$eq": "ann"}` in a document database that is handed the body as it came (CWE-943).
     """
     auth = logins.settings_of(ctx)
     account, login = auth.accounts[0], logins.login_of(auth)
@@ -33,7 +34,7 @@ def logins_of_injected_names(ctx: Context) -> Iterator[tuple[str, Answer]]:
     template = login.body if login.body is not None else logins.DEFAULT_BODY
     if "{username}" not in str(template):
         return
-    yield "a name that goes on in SQL", refused_login.attempt(ctx, f"{account.username}' AND '1'='1", word)
+    yield "a name that goes on in SQL", foreign_login(ctx) or refused_login.attempt(ctx, sql_name(ctx), word)
     if login.encoding == "json":
         asked: Login = replace(login, body=_with_operator(template))
         yield "a query's operator for a name", refused_login.attempt(ctx, account.username, word, login=asked)

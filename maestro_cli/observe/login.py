@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import threading
 from collections.abc import Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from maestro_cli.observe.context import Context
     from maestro_cli.observe.login_page import LoginPage
 
+LOGINS_AT_ONCE, TURN_S = 2, 1.0
+"""How many logins are under way at once, and the longest wait for one's turn in seconds."""
 DEFAULT_BODY: Mapping[str, str] = {"username": "{username}", "password": "{password}"}
 
 
@@ -97,10 +100,34 @@ def new_page(ctx: Context) -> LoginPage | None:
 
 
 def send_login(
-    ctx: Context, username: str, password: str, page: LoginPage | None, *, login: Login | None = None, **options: Any
+    ctx: Context,
+    username: str,
+    password: str,
+    page: LoginPage | None,
+    *,
+    login: Login | None = None,
+    in_turn: bool = True,
+    **options: Any,
 ) -> Answer:
-    """Send one login as it is configured, from a page where there is one; `options` are those of `endpoint.send`."""
-    login = login or login_of(settings_of(ctx))
+    """Send one login as it is configured, from a page where there is one; `options` are those of `endpoint.send`.
+
+    No more than two at once, but for a burst: a password's hash takes a processor for a good while, and the service has
+    other users. One that takes longer than TURN_S is not waited for.
+    """
+    if not in_turn:
+        return _send(ctx, username, password, page, login or login_of(settings_of(ctx)), options)
+    turn = ctx.shared("turn-to-log-in", lambda: threading.Semaphore(LOGINS_AT_ONCE))
+    waited = turn.acquire(timeout=TURN_S)
+    try:
+        return _send(ctx, username, password, page, login or login_of(settings_of(ctx)), options)
+    finally:
+        if waited:
+            turn.release()
+
+
+def _send(
+    ctx: Context, username: str, password: str, page: LoginPage | None, login: Login, options: dict[str, Any]
+) -> Answer:
     values = {"username": username, "password": password, **_tenant_of(ctx, username)}
     api = ctx.require(ctx.settings.api, "api")
     own = {name: value for name, value in (api.headers or {}).items() if "{tenant}" in value and "tenant" in values}

@@ -32,7 +32,7 @@ def attempt(ctx: Context, username: str, password: str, *, page: LoginPage | Non
         password: Password.
         page: Which page it starts from, where the run's own is not to be used up.
         options: How it is sent: `headers`, `source`, `query`, `expect_limit` of `endpoint.send`; another `login` than
-            the configured one.
+            the configured one; not `in_turn`, as a burst.
     """
     # One page does for all that is refused: nothing is renewed then.
     page = page or ctx.shared("login-page", lambda: new_page(ctx))

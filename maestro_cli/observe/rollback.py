@@ -26,6 +26,8 @@ class Rehearsal:
     """What was seen.
 
     Attributes:
+        heads: Of the scripts; nothing is tried unless there is one.
+        unread: The kind of the error where Alembic cannot read the scripts.
         revision: The head.
         states: Step (`empty`, `before`, `head`, `down`, `base`, `again`) → the schema after it.
         failed: The step that failed, and the kind of its error; None where none did.
@@ -34,6 +36,8 @@ class Rehearsal:
         lost: Why there was not another outcome where the process did not end by itself.
     """
 
+    heads: tuple[str, ...] = ()
+    unread: str | None = None
     revision: str = ""
     states: dict[str, frozenset[str]] = field(default_factory=dict)
     failed: tuple[str, str] | None = None
@@ -42,7 +46,7 @@ class Rehearsal:
     lost: str | None = None
 
 
-def rehearse(ctx: Context, scratch: Scratch, *, to: str, version_table: str) -> Rehearsal:
+def rehearse(ctx: Context, scratch: Scratch, *, to: str) -> Rehearsal:
     """Run them.
 
     Raises:
@@ -50,9 +54,18 @@ def rehearse(ctx: Context, scratch: Scratch, *, to: str, version_table: str) -> 
         FileNotFoundError: When there is no such file.
         ApplicationError: When no process could be started.
     """
-    seen = Rehearsal(states={"empty": schema_print(scratch, without=version_table)})
+    seen = Rehearsal()
+    version_table = ""
 
     def look(outcome: Mapping[str, Any]) -> None:
+        nonlocal version_table
+        if not seen.heads and seen.unread is None:
+            if "error" in outcome:
+                seen.unread = str(outcome["error"])
+                return
+            seen.heads, version_table = tuple(outcome["heads"]), outcome["version_table"]
+            seen.states["empty"] = schema_print(scratch, without=version_table)
+            return
         seen.revision = str(outcome.get("revision", ""))
         if "error" in outcome:
             seen.failed = (str(outcome.get("step", "start")), str(outcome["error"]))

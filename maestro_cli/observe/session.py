@@ -230,9 +230,32 @@ def _beside(ctx: Context, session: Session) -> dict[str, str]:
     return twins if opens else others
 
 
+def living(ctx: Context) -> Session:
+    """The first account's shared session, or a fresh one where a probe has ended that: some end all with one log-out."""
+    shared = for_account(ctx, 0)
+    if shared.auth.protected is None or 200 <= protected(ctx, shared.headers, shared).status < 300:
+        return shared
+    return fresh(ctx, 0)
+
+
 def spare(ctx: Context) -> Session:
     """A session of the first account for the probes that may end it; one at a time, so not before the last phase."""
     return ctx.shared("spare-session", lambda: fresh(ctx, 0))
+
+
+def done_with(ctx: Context, session: Session) -> None:
+    """Say that nobody needs this session any more: who wants one to end takes it in place of another login."""
+    _ending(ctx).append(session)
+
+
+def to_end(ctx: Context) -> Session:
+    """A session that is nobody else's, of whichever account: one that is done with, or a fresh one of the first account."""
+    ended = _ending(ctx)
+    return ended.pop() if ended else fresh(ctx, 0)
+
+
+def _ending(ctx: Context) -> list[Session]:
+    return ctx.shared("sessions-done-with", list["Session"])
 
 
 def refresh(ctx: Context, refresh_token: str, session: Session, issued: Tokens | None = None) -> Answer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -76,11 +76,11 @@ def current_caller(request: Request) -> Caller:
     return Caller(user.id, user.tenant_id, user.role)
 
 
-def at_least(role: str) -> Callable[[Caller], Caller]:
+def at_least(role: str) -> Callable[[Caller], Awaitable[Caller]]:
     """A dependency: the caller has this role or a higher one; 403 otherwise."""
     allowed = ROLES[ROLES.index(role) :]
 
-    def check(caller: Annotated[Caller, Depends(current_caller)]) -> Caller:
+    async def check(caller: Annotated[Caller, Depends(current_caller)]) -> Caller:
         if caller.role not in allowed and not faults.on("rbac-off"):
             raise HTTPException(403, f"this needs the role {role}")
         return caller
