@@ -6,7 +6,6 @@ A check that raises, hangs, calls sys.exit or floods a stream costs only itself.
 from __future__ import annotations
 
 import heapq
-import itertools
 import queue
 import time
 from collections import deque
@@ -254,9 +253,8 @@ class _Run:
             self._start(self.bursts.popleft())
 
     def _may_start_late(self, check: Check) -> bool:
-        """Whether its turn has come: nobody runs or waits whose sessions it may end, or whose requests it may use up."""
-        unfinished = itertools.chain((running.check for running in self.running.values()), self.waiting)
-        return not any(_is_before(other, check) for other in unfinished)
+        """Whether its turn has come: all others have begun, and no session or window that it uses up is in use."""
+        return not self.waiting and not any(_is_before(other.check, check) for other in self.running.values())
 
     def _start(self, check: Check) -> None:
         future = self.executor.submit(execute, check, self.ctx)
