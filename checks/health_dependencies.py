@@ -28,7 +28,7 @@ WHERE usename = current_user AND datname = current_database() AND backend_type =
     # Not a burst, but it has to be alone: the requests of other checks would move the database as well.
     bursts=True,
     requests=SAMPLES + sessions.LOGIN_REQUESTS + 1,
-    faults=("health-lies",),
+    faults=("health-lies", "health-remembered"),
 )
 def dependencies(ctx: Context) -> Finding:
     """The health report looks at the database.

@@ -20,6 +20,7 @@ FEW = 20
     component="deployment",
     priority="medium",
     writes=True,
+    apart=True,
     deadline_s=60,
     faults=("restore-fails", "restore-table-missing", "restore-rows-missing", "restore-too-slow"),
 )

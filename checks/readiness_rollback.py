@@ -25,6 +25,7 @@ _STEPS = {
     component="deployment",
     priority="low",
     writes=True,
+    apart=True,
     deadline_s=60,
     faults=(
         "migration-irreversible",

@@ -190,6 +190,8 @@ class Check:
             services answer by ending all of that account.
         sessionless: What it asks, it asks as a stranger or of a copy of the service, so that what ends sessions need not wait
             for it; bursts do, as both may count in one place.
+        apart: It works in a database of its own, where nothing of the service's sees it: a burst, which has to be alone
+            otherwise, runs beside it.
         requests: The most HTTP requests it sends in one run.
         deadline_s: Its own deadline in seconds, where the usual one does not fit.
         faults: Names of planted faults that turn it red.
@@ -207,6 +209,7 @@ class Check:
     bursts: bool = False
     last: bool = False
     sessionless: bool = False
+    apart: bool = False
     requests: int = 0
     deadline_s: float | None = None
     faults: tuple[str, ...] = ()
@@ -240,6 +243,7 @@ def check(
     bursts: bool = False,
     last: bool = False,
     sessionless: bool = False,
+    apart: bool = False,
     requests: int = 0,
     deadline_s: float | None = None,
     faults: Sequence[str] = (),
@@ -256,6 +260,7 @@ def check(
         bursts: See `Check`.
         last: See `Check`.
         sessionless: See `Check`.
+        apart: See `Check`.
         requests: See `Check`.
         deadline_s: See `Check`.
         faults: See `Check`.
@@ -284,6 +289,7 @@ def check(
             bursts=bursts,
             last=last,
             sessionless=sessionless,
+            apart=apart,
             requests=requests,
             deadline_s=deadline_s,
             faults=tuple(faults),

@@ -173,10 +173,13 @@ def _limits_the_client(ctx: Context) -> bool:
 
 
 def _is_before(other: Check, late: Check) -> bool:
-    """Whether a check has to end before a late one begins; a rehearsal in a database asks nothing and has not to."""
+    """Whether a check that runs has to end before a late one begins: it uses sessions that the late one may end.
+
+    A burst is alone: requests may count in one place, and what else moves the database is mistaken for the service.
+    """
     if other.plugin != "builtin" or other.last or other.bursts:
         return True
-    return late.bursts if other.sessionless else other.requests > 0
+    return not other.apart if late.bursts else other.requests > 0 and not other.sessionless
 
 
 def _turn_by_priority(check: Check) -> int:

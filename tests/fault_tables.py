@@ -144,6 +144,7 @@ REFERENCE: dict[str, Turns] = {
     "tenant-update-leaks": turns("security.tenant-write"),
     "tenant-delete-leaks": turns("security.tenant-write"),
     "health-lies": turns("health.dependencies"),
+    "health-remembered": turns("health.dependencies"),
     "health-500": turns("health.api"),
     "health-unavailable": turns("health.api"),
 }
@@ -357,9 +358,6 @@ TLS: dict[str, tuple[str, str]] = {
 
 POSTGRES_TLS = ("postgres-without-tls", "postgres-plain-taken")
 """Planted in a PostgreSQL of its own by test_probes_postgres_tls.py."""
-
-SINGLE = {"health.dependencies": "a report lies in one way: it does not ask"}
-"""Checks with one fault only, and why."""
 
 ELSEWHERE: dict[str, str] = {
     "api-certificate-untrusted": "test_checks_api.py::test_an_api_whose_certificate_is_not_trusted",

@@ -255,6 +255,23 @@ def health_without_redis(scene: Scene) -> Answer:
         return client("GET", "/health")
 
 
+def health_before_and_after(scene: Scene) -> tuple[int, int]:
+    """Its status while Redis does not know the service, and when it does."""
+    faults = tuple(name for name in ("health-remembered",) if name in scene.service.log.name)
+    where = scene.platform.environment["REDIS_URL"].rpartition("@")[2]
+    with (
+        redis.Redis.from_url(scene.platform.valkey.admin_url.reveal()) as admin,
+        scene.platform.start(*faults, REDIS_URL=f"redis://late:comer@{where}") as service,
+        scene.platform.client(service) as client,
+    ):
+        before = client("GET", "/health").status
+        admin.execute_command("ACL", "SETUSER", "late", "on", ">comer", "~*", "+@all")
+        try:
+            return before, client("GET", "/health").status
+        finally:
+            admin.execute_command("ACL", "DELUSER", "late")
+
+
 def slow(scene: Scene) -> bool:
     scene.nobody("GET", "/health")
     end = time.monotonic() + 5
@@ -365,6 +382,7 @@ PROBES: dict[str, Probe] = {
     "tenant-update-leaks": as_tenant_of_a(lambda b, made: b("PATCH", f"/projects/{made}", {"name": "b's now"}), 200),
     "tenant-delete-leaks": as_tenant_of_a(lambda b, made: b("DELETE", f"/projects/{made}"), 204),
     "health-lies": lambda s: health_without_redis(s).status == 200,
+    "health-remembered": lambda s: health_before_and_after(s) == (503, 503),
     "health-slow": slow,
     "health-500": lambda s: s.nobody("GET", "/health").status == 500,
     "health-unavailable": lambda s: s.nobody("GET", "/health").status == 503,

@@ -287,7 +287,8 @@ def test_what_ends_sessions_waits_for_those_who_use_them(ctx: Context) -> None:
     """Not for a built-in check that uses none: a rehearsal, or what asks as a stranger or of a copy of the service."""
     beside = Beside()
     checks = [
-        beside.step("rehearsal", 1.0),
+        beside.step("rehearsal", 1.0, apart=True),
+        beside.step("comparison", 0.6),
         beside.step("stranger", 0.6, requests=1, sessionless=True),
         beside.step("copy", 0.6, sessionless=True),
         beside.step("asking", 0.1, requests=1),
@@ -297,8 +298,8 @@ def test_what_ends_sessions_waits_for_those_who_use_them(ctx: Context) -> None:
         beside.step("burst", 0.01, bursts=True, requests=1),
     ]
     run(checks, ctx, PLAN)
-    assert beside.seen["ends-a"] == beside.seen["ends-b"] == {"rehearsal", "stranger", "copy"}
-    assert beside.seen["burst"] == {"rehearsal"}, "a stranger's requests and a copy's may count in the same place"
+    assert beside.seen["ends-a"] == beside.seen["ends-b"] == {"rehearsal", "comparison", "stranger", "copy"}
+    assert beside.seen["burst"] == {"rehearsal"}, "only what is apart from all that the service uses"
 
 
 def test_what_ends_sessions_waits_for_those_who_have_not_begun_yet(ctx: Context) -> None:

@@ -8,7 +8,7 @@ import hmac
 import json
 import urllib.request
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -187,3 +187,13 @@ def _file(text: str) -> Callable[[], PlainTextResponse]:
         return PlainTextResponse(text)
 
     return answer
+
+
+_remembered: list[Any] = []
+
+
+async def remembered(look: Callable[[], Awaitable[Any]]) -> Any:
+    """What the first look showed."""
+    if not _remembered:
+        _remembered.append(await look())
+    return _remembered[0]

@@ -103,6 +103,7 @@ FAULTS: dict[str, str] = {
     "tenant-delete-leaks": "An object of another tenant can be deleted by its id.",
     # Health
     "health-lies": "/health says ok without looking at anything.",
+    "health-remembered": "/health looks once and then repeats what it saw.",
     "health-slow": "/health takes 1.5 seconds.",
     "health-500": "/health fails with an internal error.",
     "health-unavailable": "/health says 503 although all is well.",

@@ -11,7 +11,7 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Request, Response
 from starlette.responses import PlainTextResponse
 
-from service import database, faults, redis_store
+from service import careless, database, faults, redis_store
 from service.accounts import bearer_token, unauthorized
 from service.request_log import ANSWERS
 from service.settings import current
@@ -34,6 +34,10 @@ async def _state(ping: Callable[[], None]) -> str:
     return "ok"
 
 
+async def _states() -> tuple[str, str]:
+    return await asyncio.gather(_state(database.ping), _state(redis_store.ping))
+
+
 @router.get("/health")
 async def health(response: Response) -> dict[str, object]:
     """Whether the service and what it depends on can do their work: 200, or 503 naming what can't."""
@@ -43,7 +47,10 @@ async def health(response: Response) -> dict[str, object]:
         await asyncio.sleep(1.5)
     if faults.on("health-lies"):
         return {"status": "ok", "checks": {"postgresql": "ok", "redis": "ok"}}
-    postgresql, redis = await asyncio.gather(_state(database.ping), _state(redis_store.ping))
+    if faults.on("health-remembered"):
+        postgresql, redis = await careless.remembered(_states)
+    else:
+        postgresql, redis = await _states()
     well = postgresql == redis == "ok" and not faults.on("health-unavailable")
     response.status_code = 200 if well else 503
     return {"status": "ok" if well else "unavailable", "checks": {"postgresql": postgresql, "redis": redis}}
