@@ -72,7 +72,8 @@ class Loaded(Sluggish):
     def __init__(self, known_s: float, *unknown_s: float) -> None:
         super().__init__(known_s, unknown_s[-1])
         self.first = list(unknown_s[:-1])
-        self.unknown = 0
+        self.right_s = [known_s]
+        self.right = self.unknown = 0
 
     def __call__(self, asked: Asked) -> Said:
         strange = asked.path == "/login" and b"maestro-probe-" in asked.body and b"ann@" not in asked.body
@@ -81,7 +82,8 @@ class Loaded(Sluggish):
             time.sleep(self.first.pop(0))
             return Said(401, b"no")
         if WORD.encode() in asked.body:
-            time.sleep(self.times["ann@example.test"])
+            self.right += 1
+            time.sleep(self.right_s.pop(0) if len(self.right_s) > 1 else self.right_s[0])
         return super().__call__(asked)
 
 
@@ -97,6 +99,20 @@ def test_an_unknown_users_time_that_repeats_itself_is_not_asked_for_again(projec
 
 def test_a_difference_that_load_hides_at_first_is_found(project: Path) -> None:
     expect(look(project, Loaded(0.3, 0.2, 0.26, 0.0)), "fail", "by the time it takes")
+
+
+def test_a_difference_that_was_the_loads_is_seen_to_be_none_by_one_pair(project: Path) -> None:
+    service = Loaded(0.3, 0.1)
+    service.right_s = [0.1]
+    expect(look(project, service), "pass", "right password, for comparison 200", "of 1")
+    assert service.right == 2, "the run's own login, and one beside an unknown user's"
+
+
+def test_one_pair_is_not_enough_to_say_that_the_known_user_is_refused_sooner(project: Path) -> None:
+    """It is the load once more where the next unknown users are as fast."""
+    service = Loaded(0.04, 0.2, 0.2, 0.2, 0.05)
+    service.right_s = [0.0, 0.2, 0.05]
+    expect(look(project, service), "pass", "unknown user, beside it")
 
 
 class Telling:

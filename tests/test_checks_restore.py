@@ -169,5 +169,5 @@ def test_a_session_of_the_servers_own_is_waited_for(dumped: Dumped, postgres_ser
         with scratch_database(ctx, "vacuumed") as scratch:
             theirs = psycopg2.connect(f"{postgres_server.admin_url.reveal().rpartition('/')[0]}/{scratch.name}")
             left.callback(theirs.close)
-            threading.Timer(0.7, theirs.close).start()
+            threading.Timer(5.5, theirs.close).start()  # the server itself waits for 5 s
         assert not run_sql(dumped.database, f"SELECT 1 FROM pg_database WHERE datname = '{scratch.name}'")

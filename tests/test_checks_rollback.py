@@ -159,6 +159,14 @@ def test_migrations_that_go_to_the_real_database_are_stopped_before_they_begin(a
     expect(result, "error", "do not go where they are told", "nothing was sent to it")
 
 
+def test_what_has_no_single_head_is_not_rehearsed(application: Application) -> None:
+    application.revision("second", "first", ADD, DROP)
+    application.revision("other", "first", "pass", "pass")
+    expect(run_check("readiness.rollback", application.context()), "error", "have 2 heads; readiness.migrations")
+    application.revision("orphan", "nobody", "pass", "pass")
+    expect(run_check("readiness.rollback", application.context()), "error", "Alembic cannot read the scripts (")
+
+
 def test_without_its_keys_it_is_skipped(application: Application) -> None:
     yaml = f"database: {{url: '{application.database}', alembic_ini: alembic.ini}}\n"
     expect(run_check("readiness.rollback", context(application.folder, yaml)), "skip", "readiness.rollback")

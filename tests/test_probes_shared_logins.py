@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from maestro_cli.model import CheckResult
 from maestro_cli.observe import login as logins
 from maestro_cli.observe import refused_login
 from maestro_cli.observe import session as sessions
+from maestro_cli.observe.burst import Asking
 from maestro_cli.observe.first_refresh import first_refresh
 from maestro_cli.observe.foreign_login import foreign_login
 from maestro_cli.observe.revocation import logged_out
@@ -160,7 +161,7 @@ def test_no_more_than_two_logins_at_once(project: Path) -> None:
     with probed(project, service) as ctx:
         several(ctx, 6)
         assert service.most_at_once == 2
-        several(ctx, 6, in_turn=False)
+        at_once(6, lambda _: Asking("/session", "POST", login=True).send(ctx, None))
         assert service.most_at_once == 6, "a burst is no burst otherwise"
 
 
@@ -174,12 +175,14 @@ def test_a_slow_login_is_not_waited_for(project: Path, monkeypatch: pytest.Monke
         assert service.most_at_once == 6
 
 
-def several(ctx: Context, count: int, **options: Any) -> None:
-    """So many refused logins from as many threads, at once."""
-    names = [f"nobody-{number}" for number in range(count)]
-    threads = [
-        threading.Thread(target=refused_login.attempt, args=(ctx, name, "wrong"), kwargs=options) for name in names
-    ]
+def several(ctx: Context, count: int) -> None:
+    """So many refused logins at once."""
+    at_once(count, lambda number: refused_login.attempt(ctx, f"nobody-{number}", "wrong"))
+
+
+def at_once(count: int, act: Callable[[int], object]) -> None:
+    """The same from as many threads."""
+    threads = [threading.Thread(target=act, args=(number,)) for number in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:
