@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from maestro_cli.errors import MaestroError
 from maestro_cli.observe import login as logins
@@ -65,8 +65,9 @@ class Asking:
             return ctx.http.get(with_query(self.path, query), headers=sent, source=source, expect_limit=True)
         number = "" if self.names is None else f"-{next(self.names)}"
         name, word = f"maestro-probe-{ctx.nonce}{number}", logins.wrong_word(ctx)
-        options: dict[str, Any] = {"source": source, "query": query, "expect_limit": True, "in_turn": False}
-        return refused_login.attempt(ctx, name, word, headers=sent, **options)
+        return refused_login.attempt(
+            ctx, name, word, headers=sent, source=source, query=query, expect_limit=True, in_turn=False
+        )
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ def sql_name(ctx: Context) -> str:
 def foreign_login(ctx: Context) -> Answer | None:
     """The answer to the right password under that name, from that origin; asked for once per run, as a password hash is dear.
 
-    None where it is answered otherwise than a wrong password is: it is let in, or something looked at the name or at the origin alone then
-    (a firewall, a guard against forged requests), and each question has to be asked by itself.
+    None where it is answered otherwise than a wrong password is: it is let in, or refused for its name or its origin alone
+    (by a firewall, a guard against forged requests), and each question has to be asked by itself.
     """
     return ctx.shared("foreign-login", lambda: _foreign_login(ctx))
 
